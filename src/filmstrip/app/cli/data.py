@@ -1,0 +1,54 @@
+"""``filmstrip pack``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from filmstrip.app.cli.train import DataArgument, RecipeOption, SetOption
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(
+        epilog="Example: [bold]filmstrip pack videos/ --recipe vgg16-bilstm --out clips.npz[/bold],"
+        " then [bold]filmstrip train clips.npz --recipe vgg16-bilstm --out run[/bold]"
+    )(pack)
+
+
+def pack(
+    data: DataArgument,
+    out: Annotated[Path, typer.Option(help="The .npz file to write.", show_default=False)],
+    recipe: RecipeOption = "lite-gru",
+    overrides: SetOption = None,
+) -> None:
+    """Write a data set's sampled and resized frames into one file that ``train`` reads.
+
+    Splits and groups that the data gives go with it.
+    """
+    from filmstrip.app.cli.console import ConsoleReporter, messages
+    from filmstrip.dataset.index import open_index
+    from filmstrip.dataset.pack import pack as write_pack
+    from filmstrip.features.source import ClipReader
+    from filmstrip.recipes.catalogue import load_recipe
+
+    chosen = load_recipe(recipe, overrides or [])
+    index = open_index(data)
+    reader = ClipReader(chosen.sampling, chosen.framing)
+    info = {
+        "recipe": chosen.name,
+        "sampling": chosen.sampling.model_dump(mode="json"),
+        "framing": chosen.framing.model_dump(mode="json"),
+    }
+    with ConsoleReporter().phase("Packing", len(index)) as advance:
+
+        def read(row):  # type: ignore[no-untyped-def]
+            advance("")
+            return reader.read(row)[0]
+
+        skipped = write_pack(index, out, read, info)
+    for file in (*index.skipped, *skipped):
+        messages.print(f"Left out: {file.path}: {file.reason}", soft_wrap=True, markup=False)
+    messages.print(f"{len(index) - len(skipped)} clips in {out}.", soft_wrap=True)

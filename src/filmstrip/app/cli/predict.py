@@ -1,0 +1,103 @@
+"""``filmstrip predict``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from filmstrip.inference.predict import Prediction
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(epilog="Example: [bold]filmstrip predict run clip.mp4 more_clips/ --top 3[/bold]")(
+        predict
+    )
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder or a model folder.")],
+    videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    top: Annotated[int, typer.Option(min=1, help="How many labels to show.")] = 1,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON object a line: path, label, confidence, and probs of the --top "
+            "labels, or of all without --top.",
+        ),
+    ] = False,
+    render_to: Annotated[
+        Path | None,
+        typer.Option("--render", help="Write a copy of the one video with its labels drawn on."),
+    ] = None,
+) -> None:
+    """Say what new videos show.
+
+    A file that cannot be read is named and the others go on; the exit code is then 1.
+    """
+    from filmstrip.app.cli.console import messages, show_error
+    from filmstrip.errors import VideoError
+    from filmstrip.inference.predict import load, videos_below
+
+    predictor = load(run)
+    files = videos_below(videos)
+    if render_to is not None and len(files) != 1:
+        raise VideoError(
+            f"--render {render_to} with {len(files)} videos",
+            "one video to draw the labels on",
+            "give one file, or call the command once for each.",
+        )
+    width = max(len(str(file)) for file in files)
+    num_failed = 0
+    for file in files:
+        try:
+            answer = predictor.predict(file)
+        except VideoError as error:
+            num_failed += 1
+            show_error(error)
+            continue
+        if as_json:
+            _print_json(answer, top)
+        else:
+            _print_line(answer, top, width)
+        if render_to is not None:
+            _render(answer, file, render_to)
+    if num_failed:
+        messages.print(f"{num_failed} of {len(files)} videos could not be read.")
+        raise typer.Exit(1)
+
+
+def _print_json(answer: Prediction, top: int) -> None:
+    from filmstrip.app.cli.console import output
+
+    line = {
+        "path": str(answer.path),
+        "label": answer.label,
+        "confidence": answer.confidence,
+        "probs": answer.probs,
+    }
+    if top > 1:
+        line["probs"] = answer.top(top)
+    output.print(json.dumps(line), soft_wrap=True, markup=False)
+
+
+def _print_line(answer: Prediction, top: int, width: int) -> None:
+    from filmstrip.app.cli.console import output
+
+    shown = "  ".join(f"{label} {prob:.2f}" for label, prob in answer.top(top).items())
+    output.print(f"{answer.path!s:<{width}}  {shown}", soft_wrap=True, markup=False)
+
+
+def _render(answer: Prediction, source: Path, out: Path) -> None:
+    from filmstrip.app.cli.console import ConsoleReporter, messages
+    from filmstrip.inference.render import render
+    from filmstrip.video.probe import probe
+
+    with ConsoleReporter().phase("Drawing labels", probe(source).num_frames) as advance:
+        render(source, answer, out, advance)
+    messages.print(f"Labels drawn onto {out}.", soft_wrap=True)

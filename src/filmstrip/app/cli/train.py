@@ -1,0 +1,162 @@
+"""``filmstrip train`` and ``filmstrip evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DataArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of class folders (or of train/val/test folders), CSV with path,label, or "
+        "packed .npz/.pkl.",
+        show_default=False,
+    ),
+]
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", help="Name of a recipe, or a .yaml file.", rich_help_panel="What")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one setting of the recipe, such as head.hidden=512. Repeat for more.",
+        rich_help_panel="What",
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command(epilog="Example: [bold]filmstrip train videos/ --recipe lite-gru --out run[/bold]")(
+        train
+    )
+    app.command(epilog="Example: [bold]filmstrip evaluate run --split test --json[/bold]")(evaluate)
+
+
+def train(
+    data: DataArgument,
+    out: Annotated[Path, typer.Option(help="New folder for the run.", show_default=False)],
+    recipe: RecipeOption = "lite-gru",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="The backbone's weights: safetensors, or a torch file of plain tensors.",
+            rich_help_panel="What",
+        ),
+    ] = None,
+    overrides: SetOption = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Short for --set training.epochs=N.", rich_help_panel="What"),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Short for --set training.seed=N: of the split, weights, shuffling.",
+            rich_help_panel="What",
+        ),
+    ] = None,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Cross-validate over N folds, groups whole, then train one model on all clips.",
+            rich_help_panel="Split",
+        ),
+    ] = 0,
+    group_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression that finds in a clip's name the recording it was cut from.",
+            rich_help_panel="Split",
+        ),
+    ] = None,
+    lists: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the official UCF101 or HMDB51 lists.", rich_help_panel="Split"
+        ),
+    ] = None,
+    list_number: Annotated[
+        int, typer.Option(min=1, help="Which official list.", rich_help_panel="Split")
+    ] = 1,
+    splits: Annotated[
+        Path | None,
+        typer.Option(help="The splits.csv of another run, to use again.", rich_help_panel="Split"),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was cut short.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the figures as one JSON object.")
+    ] = False,
+) -> None:
+    """Train a classifier on labelled videos, and measure it on clips it has not seen."""
+    from filmstrip.app.cli.console import ConsoleReporter, messages, output
+    from filmstrip.app.cli.figures import print_figures
+    from filmstrip.recipes.catalogue import load_recipe
+    from filmstrip.training.run_folder import TrainingRequest
+    from filmstrip.training.train import train as train_run
+
+    changes = list(overrides or [])
+    changes += [f"training.epochs={epochs}"] if epochs is not None else []
+    changes += [f"training.seed={seed}"] if seed is not None else []
+    request = TrainingRequest(
+        data=data.absolute(),
+        recipe=load_recipe(recipe, changes),
+        weights=weights.absolute() if weights else None,
+        num_folds=folds,
+        lists=lists.absolute() if lists else None,
+        list_number=list_number,
+        group_pattern=group_pattern,
+        splits=splits.absolute() if splits else None,
+    )
+    try:
+        metrics = train_run(request, out, resume, reporter=ConsoleReporter())
+    except KeyboardInterrupt:
+        messages.print(
+            f"\nInterrupted. What was finished is kept in {out}; run the same command with "
+            "--resume to go on.",
+            soft_wrap=True,
+        )
+        raise
+    if as_json:
+        output.print_json(data=metrics)
+        return
+    print_figures(metrics)
+    messages.print(
+        f"Run folder: {out}  (plots in {out / 'plots'})\nNext: filmstrip predict {out} clip.mp4",
+        soft_wrap=True,
+    )
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="Other labelled videos; the run's own if left out."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which part: train, val or test.")] = "test",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the figures as one JSON object.")
+    ] = False,
+) -> None:
+    """Measure a finished run again, on its own split or on other labelled videos."""
+    from filmstrip.app.cli.console import ConsoleReporter, messages, output
+    from filmstrip.app.cli.figures import print_part
+    from filmstrip.inference.evaluate import evaluate_run
+
+    metrics, skipped = evaluate_run(run, data, split, reporter=ConsoleReporter())
+    for file in skipped:
+        messages.print(f"Left out: {file.reason}", soft_wrap=True, markup=False)
+    if as_json:
+        shown: dict[str, Any] = {"split": split, **metrics}
+        output.print(json.dumps(shown), soft_wrap=True, markup=False)
+    else:
+        print_part(split, metrics)

@@ -1,0 +1,1 @@
+"""From a folder, a list or packed arrays to a split index of labelled clips."""

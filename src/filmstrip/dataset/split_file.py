@@ -1,0 +1,92 @@
+"""The splits of a run as a table, ``splits.csv``, so that another run can use the same ones."""
+
+from __future__ import annotations
+
+import csv
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from filmstrip.dataset.index import VideoIndex
+from filmstrip.errors import DatasetError, writing
+
+_COLUMNS = ["path", "label", "group", "split"]
+
+
+def write_splits(index: VideoIndex, path: Path) -> None:
+    """Write each clip's path, label, group and split, sorted by path.
+
+    The file appears under its name only when it is complete.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    rows = sorted(
+        [name, row.label, group, row.split]
+        for name, row, group in zip(index.names, index.rows, index.groups, strict=True)
+    )
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # File names need not be UTF-8; surrogateescape writes their bytes as they are.
+            with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                csv.writer(file).writerows([_COLUMNS, *rows])
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def read_splits(path: Path, index: VideoIndex) -> VideoIndex:
+    """The clips of ``index`` with the groups and splits that ``write_splits`` wrote.
+
+    Raises:
+        DatasetError: the file is missing or no splits file, or its clips and labels are not those
+            of the index.
+    """
+    stored = {cells["path"]: cells for cells in _read(path)}
+    names = set(index.names)
+    labels = dict(zip(index.names, (row.label for row in index.rows), strict=True))
+    unknown = sorted(set(stored) - names)
+    missing = sorted(names - set(stored))
+    relabelled = sorted(
+        name for name in names & set(stored) if stored[name]["label"] != labels[name]
+    )
+    for clips, what in (
+        (unknown, "names {} clips that are not in the data"),
+        (missing, "misses {} clips of the data"),
+        (relabelled, "gives {} clips another label than the data"),
+    ):
+        if clips:
+            raise DatasetError(
+                f"{path}: {what.format(len(clips))}, such as {', '.join(clips[:3])}",
+                f"the splits of the {len(index)} clips below {index.root}",
+                "give the data that the splits were made for, or make new splits.",
+            )
+    rows = tuple(
+        replace(row, group=stored[name]["group"], split=stored[name]["split"])
+        for row, name in zip(index.rows, index.names, strict=True)
+    )
+    num_groups = len({row.group for row in rows})
+    grouping = f"{len(rows)} clips in {num_groups} groups, as written in {path.name}"
+    return replace(index, rows=rows, grouping=grouping)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames, list(reader)
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror})",
+            "a splits.csv that a run wrote",
+            "check the path.",
+        ) from error
+    if columns != _COLUMNS or any(None in row or None in row.values() for row in rows):
+        raise DatasetError(
+            f"{path}: is not a table of splits",
+            f"the columns {','.join(_COLUMNS)} and four cells in each line",
+            "give the splits.csv of a run, or give your own list of clips as the data instead.",
+        )
+    return rows

@@ -1,0 +1,99 @@
+"""Clips from a CSV file with the columns path, label and, if wished, group and split.
+
+Paths are absolute or relative to the CSV's folder. Comma, semicolon and tab are understood, and the
+byte-order mark that spreadsheets write.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, is_there, split_name
+from filmstrip.errors import DatasetError
+
+_COLUMNS = "the columns path,label and, if wished, group,split in the first line"
+
+
+def read_table(path: Path) -> Listing:
+    """List the clips that a CSV file names.
+
+    Raises:
+        DatasetError: it is not UTF-8, a column is missing, a split is not a split's name, or one
+            clip has two labels.
+    """
+    rows: dict[Path, VideoRow] = {}
+    skipped: list[SkippedFile] = []
+    grouped = False
+    for line_number, cells in _read_cells(path):
+        clip, label = path.parent / cells["path"], cells["label"]
+        if not cells["path"] or not label:
+            missing = "label" if cells["path"] else "path"
+            reason = f"line {line_number} of {path.name} has no {missing}; fill it in"
+            skipped.append(SkippedFile(clip if cells["path"] else path, reason))
+        elif not is_there(clip):
+            reason = f"line {line_number} of {path.name} names it, but no such file is there"
+            skipped.append(SkippedFile(clip, reason))
+        elif clip in rows and rows[clip].label != label:
+            raise DatasetError(
+                f"{path}, line {line_number}: {cells['path']} is {label!r} here "
+                f"and {rows[clip].label!r} above",
+                "one label for each clip",
+                "remove the line that is wrong.",
+            )
+        elif clip in rows:
+            skipped.append(SkippedFile(clip, f"line {line_number} of {path.name} repeats it"))
+        else:
+            grouped = grouped or bool(cells.get("group"))
+            split = _split(path, line_number, cells.get("split", ""))
+            rows[clip] = VideoRow(clip, label, cells.get("group", ""), split)
+    if not rows:
+        raise DatasetError(
+            f"{path}: none of the files it names is there"
+            + (f" (first: {skipped[0].path})" if skipped else ""),
+            "paths of videos, absolute or relative to the CSV's folder",
+            "correct the column path, or move the CSV beside the videos.",
+        )
+    grouping = f"by the column group of {path.name}" if grouped else ""
+    return Listing(list(rows.values()), skipped, grouping=grouping)
+
+
+def _read_cells(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Each line's number and its cells by column name, stripped."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path}: is not UTF-8 text (byte {error.start})",
+            "a CSV file in UTF-8",
+            "save it again as 'CSV UTF-8'.",
+        ) from error
+    header = text.partition("\n")[0]
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    columns = [name.strip().lower() for name in next(reader, [])]
+    missing = [name for name in ("path", "label") if name not in columns]
+    if missing:
+        raise DatasetError(
+            f"{path}: no column {' and no column '.join(missing)} (first line: {header[:80]!r})",
+            _COLUMNS,
+            "add the line of column names, or rename the columns.",
+        )
+    cells = []
+    for values in reader:
+        if any(value.strip() for value in values):
+            padded = [value.strip() for value in values] + [""] * len(columns)
+            cells.append((reader.line_num, dict(zip(columns, padded, strict=False))))
+    return cells
+
+
+def _split(path: Path, line_number: int, text: str) -> str:
+    split = split_name(text) if text else ""
+    if split is None:
+        raise DatasetError(
+            f"{path}, line {line_number}: split is {text!r}",
+            "train, val or test, or nothing in the whole column",
+            "correct the cell.",
+        )
+    return split

@@ -1,0 +1,109 @@
+"""The exceptions that Filmstrip raises for what a person can mend.
+
+    FilmstripError
+    ├── VideoError          a file, stream or camera that cannot be read or written
+    │   ├── NoVideoError        … has no picture: missing, empty, sound only, zero frames
+    │   └── DamagedVideoError   … starts well and breaks: corrupt or truncated
+    ├── DatasetError        a folder, list or split that cannot be learnt from
+    ├── RecipeError         an unknown recipe, backbone, head or override
+    ├── WeightsError        weights that do not fit, or cannot be reached
+    ├── RunError            a run folder that is missing, unfinished or in use
+    └── StorageError        a disk that is full or cannot be written
+
+Each carries three parts: what was given, what was expected, what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class FilmstripError(Exception):
+    """A mistake or mishap that a person can mend, told in three parts.
+
+    Args:
+        given: what Filmstrip was given, with the name of the file or setting.
+        expected: what it needs instead.
+        remedy: what to do next.
+    """
+
+    def __init__(self, given: str, expected: str, remedy: str) -> None:
+        super().__init__(given, expected, remedy)
+        self.given = given
+        self.expected = expected
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.given}\n  expected: {self.expected}\n  next: {self.remedy}"
+
+
+class VideoError(FilmstripError):
+    """A file, stream or camera that cannot be read or written."""
+
+
+class NoVideoError(VideoError):
+    """No picture at all: the file is missing, empty, sound only, or has zero frames."""
+
+
+class DamagedVideoError(VideoError):
+    """The picture starts well and breaks: the file is corrupt or truncated."""
+
+
+class DatasetError(FilmstripError):
+    """A folder, list or split that cannot be learnt from."""
+
+
+class RecipeError(FilmstripError):
+    """An unknown recipe, backbone, head or override."""
+
+
+class WeightsError(FilmstripError):
+    """Weights that do not fit the network, or cannot be reached."""
+
+
+class RunError(FilmstripError):
+    """A run folder that is missing, unfinished or in use."""
+
+
+class StorageError(FilmstripError):
+    """A disk that is full or cannot be written."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for an unknown name: ``Did you mean 'x'?``, or the list of the known ones."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(repr(match) for match in close)}?"
+    listed = ", ".join(sorted(names)[:20])
+    return f"Known: {listed}{', …' if len(names) > 20 else ''}."
+
+
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
+_FULL[errno.EFBIG] = "the file-size limit is reached"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write below ``path`` into a ``StorageError``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageError(
+                f"{path}: could not be written, {_FULL[error.errno]}",
+                "room for the files of the run and of the feature cache",
+                "free some space or choose another folder, then run the same command again; "
+                "what was finished is kept.",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StorageError(
+                f"{path}: could not be written ({error.strerror})",
+                "a folder that this user may write to",
+                "change its permissions or choose another folder.",
+            ) from error
+        raise

@@ -1,0 +1,1 @@
+"""Predictions and truth to figures: arrays in, numbers and pictures out."""

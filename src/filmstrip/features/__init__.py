@@ -1,0 +1,1 @@
+"""A backbone over many videos, each computed once and kept."""

@@ -1,0 +1,82 @@
+"""One clip of an index, read as a model sees it: sampled, framed, uint8."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filmstrip.dataset.packed import PackedClips
+from filmstrip.dataset.rows import VideoRow
+from filmstrip.errors import NoVideoError
+from filmstrip.features.store import ClipFacts
+from filmstrip.video.decode import read_clip
+from filmstrip.video.sampling import Sampling, sample_indices
+from filmstrip.video.transforms import Framing
+
+
+@dataclass(frozen=True, slots=True)
+class ClipReader:
+    """Reads the frames of a row, from a video file or from a packed array.
+
+    Attributes:
+        sampling: which frames.
+        framing: how each becomes a square picture.
+    """
+
+    sampling: Sampling
+    framing: Framing
+
+    def read(self, row: VideoRow) -> tuple[NDArray[np.uint8], ClipFacts]:
+        """Frames (T, S, S, 3) uint8 and the facts of the clip.
+
+        Raises:
+            VideoError: the file cannot be read.
+        """
+        if row.packed_index is not None:
+            return self._read_packed(row)
+        clip = read_clip(row.path, self.sampling, self.framing)
+        info = clip.info
+        facts = ClipFacts(info.width, info.height, info.duration_seconds, info.num_frames)
+        return clip.frames, facts
+
+    def _read_packed(self, row: VideoRow) -> tuple[NDArray[np.uint8], ClipFacts]:
+        """A packed clip was sampled when it was packed: its frames count as one second apart."""
+        frames = _packed(row.path)[row.packed_index or 0]
+        facts = ClipFacts(frames.shape[2], frames.shape[1], float("nan"), len(frames))
+        if self.sampling.kind == "uniform":
+            times = np.arange(len(frames), dtype=np.float64)
+            frames = frames[sample_indices(self.sampling, times, float(len(frames)))]
+        return np.stack([self.framing(frame) for frame in frames]), facts
+
+
+def content_hash(row: VideoRow) -> str:
+    """A hash of the clip's bytes, whatever its name and place.
+
+    Raises:
+        NoVideoError: the file is gone or cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=20)
+    if row.packed_index is not None:
+        frames = np.ascontiguousarray(_packed(row.path)[row.packed_index])
+        digest.update(repr(frames.shape).encode())
+        digest.update(frames.data)
+        return digest.hexdigest()
+    try:
+        with row.path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: digest).hexdigest()
+    except OSError as error:
+        raise NoVideoError(
+            f"{row.path}: cannot be read ({error.strerror})",
+            "a video file that is there and that this user may read",
+            "check the path and its permissions.",
+        ) from error
+
+
+@lru_cache(maxsize=4)
+def _packed(path: Path) -> PackedClips:
+    return PackedClips(path)

@@ -1,0 +1,1 @@
+"""A classifier's answers to new videos."""

@@ -1,0 +1,122 @@
+"""A finished run measured again: on its own split, or on other labelled videos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from filmstrip.dataset.index import VideoIndex, open_index
+from filmstrip.dataset.rows import SkippedFile
+from filmstrip.dataset.split_file import read_splits
+from filmstrip.errors import DatasetError
+from filmstrip.evaluation.metrics import Metrics, evaluate
+from filmstrip.features.engine import Engine
+from filmstrip.features.extract import Extractor
+from filmstrip.features.source import ClipReader
+from filmstrip.features.store import FeatureStore, default_cache
+from filmstrip.model.classifier import VideoClassifier, load_classifier
+from filmstrip.training.reporter import Reporter
+from filmstrip.training.run_folder import RunFolder
+
+
+def evaluate_run(
+    run: Path,
+    data: Path | None = None,
+    split: str = "test",
+    cache: Path | None = None,
+    reporter: Reporter | None = None,
+) -> tuple[Metrics, list[SkippedFile]]:
+    """Measure the classifier of ``run``.
+
+    Args:
+        run: a run folder; with ``data``, a model folder will do. Of a run with folds, each fold's
+            classifier answers its own clips, and the answers are pooled.
+        data: other labelled videos; the run's own if not given.
+        split: which part: ``train``, ``val`` or ``test``; data without splits is taken whole.
+        cache: the feature cache; ``default_cache()`` if not given.
+        reporter: hears of progress.
+
+    Returns:
+        The figures, and what could not be read.
+
+    Raises:
+        FilmstripError: no such run, split or data.
+    """
+    store = FeatureStore((cache or default_cache()) / "features")
+    reporter = reporter or Reporter()
+    if data is not None:
+        classifier = load_classifier(run)
+        parts = [(classifier, _labelled_as(classifier, open_index(data), split))]
+    else:
+        folder = RunFolder(run)
+        index = folder.without_skipped(folder.request().open_index())
+        parts = [
+            (load_classifier(part.path), _own_split(part, index, split))
+            for part in folder.folds or [folder]
+        ]
+    probs, labels = [], []
+    skipped: list[SkippedFile] = []
+    for classifier, index in parts:
+        answered, answers, missed = _answer(classifier, index, store, reporter)
+        probs.append(answers)
+        labels.append(answered.labels)
+        skipped += missed
+    class_names = parts[0][0].spec.class_names
+    return evaluate(np.concatenate(probs), np.concatenate(labels), class_names), skipped
+
+
+def _own_split(folder: RunFolder, index: VideoIndex, split: str) -> VideoIndex:
+    """The clips that the run had in ``split``; those that it could not read are not among them."""
+    chosen = read_splits(folder.splits_file, index).subset(split)
+    if not chosen.rows:
+        raise DatasetError(
+            f"{folder.splits_file}: no clip is in the split {split!r}",
+            "a split of the run: train, val or test",
+            "choose another --split, or give other data to evaluate on.",
+        )
+    return chosen
+
+
+def _labelled_as(classifier: VideoClassifier, index: VideoIndex, split: str) -> VideoIndex:
+    """Clips of other data, their classes in the order of the classifier's."""
+    known = classifier.spec.class_names
+    strangers = sorted(set(index.class_names) - set(known))
+    if strangers:
+        raise DatasetError(
+            f"{index.root}: its class {strangers[0]!r} is unknown to the model",
+            f"only classes that the model was trained on: {', '.join(known[:10])}",
+            "rename or remove the folders of other classes.",
+        )
+    rows = tuple(row for row in index.rows if row.split in ("", split))
+    if not rows:
+        raise DatasetError(
+            f"{index.root}: no clip is in the split {split!r}",
+            "a split of the data: train, val or test",
+            "choose another --split.",
+        )
+    return replace(index, rows=rows, class_names=known)
+
+
+def _answer(
+    classifier: VideoClassifier, index: VideoIndex, store: FeatureStore, reporter: Reporter
+) -> tuple[VideoIndex, NDArray[np.float64], Sequence[SkippedFile]]:
+    """The clips that could be read, their probabilities (N, K), and the others."""
+    spec = classifier.spec
+    reader = ClipReader(spec.sampling, spec.framing)
+    extractor = Extractor(store, reader, Engine(classifier.backbone))
+    with reporter.phase("Extracting features", len(index)) as advance:
+        extraction = extractor.run(index.rows, advance)
+    rows = tuple(row for row in index.rows if row in extraction)
+    probs = []
+    sequence = classifier.sequence.eval()
+    with torch.inference_mode():
+        for row in rows:
+            features = store.read(extraction[row].keys[0])
+            logits = sequence(features[None], torch.tensor([len(features)]))
+            probs.append(logits[0].double().softmax(dim=0).numpy())
+    return replace(index, rows=rows), np.array(probs), extraction.skipped

@@ -1,0 +1,125 @@
+"""A trained classifier asked about new videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from filmstrip.dataset.folders import is_video
+from filmstrip.dataset.rows import VideoRow
+from filmstrip.errors import NoVideoError
+from filmstrip.features.engine import Engine
+from filmstrip.features.source import ClipReader
+from filmstrip.model.classifier import VideoClassifier, load_classifier
+from filmstrip.video.sampling import sample_indices
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer to one clip.
+
+    Attributes:
+        label: the most probable class.
+        confidence: its probability.
+        probs: the probability of each class, most probable first.
+        path: the file, or None for an array of frames.
+    """
+
+    label: str
+    confidence: float
+    probs: dict[str, float]
+    path: Path | None = None
+
+    def top(self, number: int) -> dict[str, float]:
+        """The most probable classes with their probabilities."""
+        return dict(list(self.probs.items())[:number])
+
+
+class Predictor:
+    """Answers from paths or frames with no other setting than the model's own.
+
+    Args:
+        classifier: a trained one, as ``load_classifier`` gives it.
+    """
+
+    def __init__(self, classifier: VideoClassifier) -> None:
+        self.spec = classifier.spec
+        self._engine = Engine(classifier.backbone)
+        self._sequence = classifier.sequence.eval()
+        self._reader = ClipReader(self.spec.sampling, self.spec.framing)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that it tells apart."""
+        return self.spec.class_names
+
+    def predict(self, path: str | Path) -> Prediction:
+        """The answer to one video file.
+
+        Raises:
+            VideoError: the file cannot be read.
+        """
+        frames, _ = self._reader.read(VideoRow(Path(path), label=""))
+        return self._answer(frames, Path(path))
+
+    def predict_frames(self, frames: NDArray[np.uint8], frames_per_second: float) -> Prediction:
+        """The answer to frames (T, H, W, 3) uint8, RGB, shown at a steady rate.
+
+        Raises:
+            NoVideoError: there is no frame, or the array has another shape or type.
+        """
+        if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not frames.size:
+            raise NoVideoError(
+                f"an array of shape {frames.shape} and type {frames.dtype}",
+                "frames of shape (T, H, W, 3) and type uint8, RGB, at least one",
+                "convert the array, or give the path of a video file.",
+            )
+        times_seconds = np.arange(len(frames)) / frames_per_second
+        chosen = sample_indices(self.spec.sampling, times_seconds, len(frames) / frames_per_second)
+        return self._answer(np.stack([self.spec.framing(frames[i]) for i in chosen]), None)
+
+    @torch.inference_mode()
+    def _answer(self, frames: NDArray[np.uint8], path: Path | None) -> Prediction:
+        features = self._engine.embed(frames)
+        logits = self._sequence(features[None], torch.tensor([len(features)]))
+        probs = logits[0].double().softmax(dim=0).tolist()
+        ranked = sorted(zip(self.spec.class_names, probs, strict=True), key=lambda pair: -pair[1])
+        label, confidence = ranked[0]
+        return Prediction(label, confidence, dict(ranked), path)
+
+
+def load(folder: str | Path) -> Predictor:
+    """The classifier of a run folder or a model folder, ready to answer.
+
+    Raises:
+        RunError: the folder holds no model.
+        WeightsError: its files are damaged.
+    """
+    return Predictor(load_classifier(Path(folder)))
+
+
+def videos_below(paths: Iterable[str | Path]) -> list[Path]:
+    """The files themselves, and for each folder all videos below it, in order.
+
+    Raises:
+        NoVideoError: a folder holds none.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            files.append(path)
+            continue
+        found = sorted(file for file in path.rglob("*") if file.is_file() and is_video(file))
+        if not found:
+            raise NoVideoError(
+                f"{path}: holds no video",
+                "a video file, or a folder with video files in it",
+                "check the path.",
+            )
+        files.extend(found)
+    return files

@@ -1,0 +1,1 @@
+"""Frames to logits: backbones, recurrent heads, and the classifier that joins them."""

@@ -1,0 +1,209 @@
+"""Backbones: frames to one vector each.
+
+A backbone promises ``num_features``, ``mean``, ``std``, ``input_size`` and
+``forward(frames (N, C, H, W)) -> (N, D)``, where D counts the channels of the chosen stage times
+the cells of its pooling grid. The head asks nothing else.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from filmstrip.errors import RecipeError, nearest
+from filmstrip.model.convnet import ConvNet
+from filmstrip.model.resnet import ResNet50
+from filmstrip.model.specs import BackboneSpec, ConvNetSpec, ResNet50Spec, TimmBackboneSpec
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """A trunk that makes feature maps, averaged over the cells of a grid.
+
+    Args:
+        trunk: ``frames`` (N, 3, H, W) to maps (N, num_channels, h, w), or to a list of such maps
+            of which the last counts.
+        num_channels: of those maps.
+        grid: cells along each side of the pooling grid.
+        mean: of each colour channel in [0, 1], subtracted before the trunk.
+        std: of each colour channel, divided by.
+        input_size: side in pixels of the square frames that the trunk was made for.
+        trainable: how many of the last units learn; 0 freezes the trunk, -1 trains it whole.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        num_channels: int,
+        grid: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        input_size: int,
+        trainable: int,
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.grid = grid
+        self.num_features = num_channels * grid * grid
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.input_size = input_size
+        self.trainable = trainable
+        mean_column, std_column = torch.tensor([mean, std]).view(2, 1, 3, 1, 1)
+        self.register_buffer("pixel_mean", mean_column, persistent=False)
+        self.register_buffer("pixel_std", std_column, persistent=False)
+        if trainable != -1:
+            trunk.requires_grad_(False)
+            for unit in self.trainable_units():
+                unit.requires_grad_(True)
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing of it learns, so that its features can be cached."""
+        return self.trainable == 0
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """uint8 ``frames`` (N, 3, H, W) to what the trunk expects, float32."""
+        return (frames.float() / 255 - self.pixel_mean) / self.pixel_std
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Features (N, D) of normalised ``frames`` (N, 3, H, W)."""
+        maps = self.trunk(frames)
+        if isinstance(maps, (list, tuple)):
+            maps = maps[-1]
+        if self.grid == 1:
+            return maps.mean(dim=(2, 3))  # type: ignore[no-any-return]
+        return F.adaptive_avg_pool2d(maps, self.grid).flatten(1)  # (N, C, g, g) to (N, C · g²)
+
+    def units(self) -> list[nn.Module]:
+        """The trunk's parts that carry parameters, in the order of the data."""
+        return [unit for unit in _unfold(self.trunk) if any(True for _ in unit.parameters())]
+
+    def trainable_units(self) -> list[nn.Module]:
+        """The units that learn."""
+        if self.trainable == -1:
+            return [self.trunk]
+        units = self.units()
+        return units[max(0, len(units) - self.trainable) :]
+
+    def train(self, mode: bool = True) -> Backbone:
+        """Switch to training, but leave frozen units in evaluation: their BatchNorm stands."""
+        super().train(False)
+        for unit in self.trainable_units():
+            unit.train(mode)
+        self.training = mode
+        return self
+
+
+def _unfold(module: nn.Module) -> list[nn.Module]:
+    """Children in order, with plain containers replaced by what they hold."""
+    children = list(module.children())
+    if not children:
+        return [module]
+    unfolded: list[nn.Module] = []
+    for child in children:
+        is_container = type(child) in (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+        is_wrapper = len(children) == 1
+        unfolded.extend(_unfold(child) if is_container or is_wrapper else [child])
+    return unfolded
+
+
+def build_backbone(spec: BackboneSpec, input_size: int) -> Backbone:
+    """The backbone that ``spec`` describes, with fresh random weights.
+
+    Args:
+        spec: which one.
+        input_size: side in pixels of the square frames that it will see.
+
+    Raises:
+        RecipeError: the name is unknown, or the stage does not exist.
+    """
+    if isinstance(spec, ConvNetSpec):
+        trunk: nn.Module = ConvNet(spec.channels)
+        smallest = 2 ** len(spec.channels)
+        if input_size < smallest:
+            raise RecipeError(
+                f"framing.size={input_size} with backbone.channels={list(spec.channels)}",
+                f"frames of at least {smallest} pixels: each of the {len(spec.channels)} blocks "
+                "halves the picture",
+                f"use --set framing.size={smallest} or more, or fewer blocks.",
+            )
+        return Backbone(
+            trunk, spec.channels[-1], spec.grid, (0.5,) * 3, (0.5,) * 3, input_size, spec.trainable
+        )
+    if isinstance(spec, ResNet50Spec):
+        trunk = ResNet50(spec.stride_on)
+        mean, std = IMAGENET_MEAN, IMAGENET_STD
+        return Backbone(trunk, 2048, spec.grid, mean, std, input_size, spec.trainable)
+    return _build_timm(spec, input_size)
+
+
+def _build_timm(spec: TimmBackboneSpec, input_size: int) -> Backbone:
+    if not timm.is_model(spec.name):
+        raise RecipeError(
+            f"backbone.name={spec.name}: timm {timm.__version__} has no such model",
+            "the name of a timm model, such as vgg16, resnet50 or tf_efficientnet_lite0",
+            nearest(spec.name, timm.list_models()),
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # timm's notes on renamed models
+        config = _pretrained_config(spec.name)
+        resize = {"img_size": input_size} if config["fixed_input_size"] else {}
+        trunk = create_trunk(spec, **resize)
+    channels = trunk.feature_info.channels()[-1]
+    if getattr(trunk, "output_fmt", "NCHW") == "NHWC":
+        trunk = _ChannelsFirst(trunk)
+    mean, std = config["mean"], config["std"]
+    return Backbone(trunk, channels, spec.grid, mean, std, config["input_size"][1], spec.trainable)
+
+
+def create_trunk(spec: TimmBackboneSpec, **options: Any) -> Any:
+    """timm's network up to the stage that ``spec`` names; ``options`` go to timm."""
+    create = partial(timm.create_model, spec.name, features_only=True)
+    try:
+        return create(out_indices=(spec.stage,), **options)
+    except IndexError as error:
+        num_stages = len(create().feature_info.channels())
+        raise RecipeError(
+            f"backbone.stage={spec.stage}: {spec.name} has {num_stages} stages",
+            f"a stage from 0 to {num_stages - 1}, or -1 for the last",
+            "change it with --set backbone.stage=N.",
+        ) from error
+    except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
+        raise RecipeError(
+            f"backbone.name={spec.name}: timm offers no feature maps for it ({error})",
+            "a timm model that can be created with features_only=True",
+            "choose a backbone such as resnet50, convnext_tiny or tf_efficientnet_lite0.",
+        ) from error
+
+
+def _pretrained_config(name: str) -> dict[str, Any]:
+    """timm's mean, std and input size of a model; old names of renamed models work too."""
+    config = timm.get_pretrained_cfg(name)
+    if config is not None:
+        return dict(config.to_dict())
+    return dict(timm.create_model(name).pretrained_cfg)
+
+
+class _ChannelsFirst(nn.Module):
+    """A trunk whose maps come out as (N, H, W, C), turned to (N, C, H, W)."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Maps (N, C, h, w) of ``frames`` (N, 3, H, W)."""
+        maps: Tensor = self.trunk(frames)[-1]
+        return maps.permute(0, 3, 1, 2)

@@ -1,0 +1,122 @@
+"""The classifier: backbone, scaler and head, with all that is needed to answer from a video.
+
+A model folder holds ``model.safetensors`` (every weight, the backbone's too), ``config.json``
+(a ``ClassifierSpec``) and ``README.md`` (the model card). It answers on another machine with
+nothing else, and nothing in it is unpickled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from filmstrip.errors import RunError, WeightsError
+from filmstrip.model.backbone import Backbone, build_backbone
+from filmstrip.model.head import Head, build_head
+from filmstrip.model.scaler import Scaler
+from filmstrip.model.specs import ClassifierSpec
+from filmstrip.storage import replacing
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+CARD_FILE = "README.md"
+
+
+class SequenceClassifier(nn.Module):
+    """A scaler and a head: the backbone's features to one logit a class.
+
+    Args:
+        spec: what it is made of.
+        num_features: width D of the features that come in.
+    """
+
+    def __init__(self, spec: ClassifierSpec, num_features: int) -> None:
+        super().__init__()
+        self.scaler = Scaler(spec.scaler, num_features)
+        self.head: Head = build_head(spec.head, self.scaler.num_features, len(spec.class_names))
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Logits (B, K) of ``features`` (B, T, D) with ``lengths`` (B,)."""
+        logits: Tensor = self.head(self.scaler(features), lengths)
+        return logits
+
+
+class VideoClassifier(nn.Module):
+    """Frames of a clip to one logit a class.
+
+    Args:
+        spec: what it is made of.
+        backbone: a network that is at hand already; built from ``spec`` if not given.
+    """
+
+    def __init__(self, spec: ClassifierSpec, backbone: Backbone | None = None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.backbone = backbone or build_backbone(spec.backbone, spec.framing.size)
+        self.sequence = SequenceClassifier(spec, self.backbone.num_features)
+
+    def forward(self, clips: Tensor, lengths: Tensor) -> Tensor:
+        """Logits (B, K) of uint8 ``clips`` (B, T, 3, H, W) with ``lengths`` (B,).
+
+        Only real frames pass through the backbone; padding costs nothing and moves nothing.
+        """
+        steps = torch.arange(clips.shape[1], device=clips.device)
+        is_real = steps[None, :] < lengths.to(clips.device)[:, None]  # (B, T)
+        embedded = self.backbone(self.backbone.normalise(clips[is_real]))  # (sum(lengths), D)
+        features = embedded.new_zeros(*is_real.shape, embedded.shape[1])
+        features[is_real] = embedded
+        logits: Tensor = self.sequence(features, lengths)
+        return logits
+
+    def save(self, folder: Path) -> None:
+        """Write the weights and the configuration into the model folder."""
+        tensors = {name: value.cpu().contiguous() for name, value in self.state_dict().items()}
+        for name, content in (
+            (WEIGHTS_FILE, to_bytes(tensors)),
+            (CONFIG_FILE, self.spec.model_dump_json(indent=2).encode() + b"\n"),
+        ):
+            with replacing(folder / name) as temporary:
+                temporary.write_bytes(content)
+
+
+def load_classifier(folder: Path) -> VideoClassifier:
+    """The classifier of a model folder, or of the run folder around it, ready to answer.
+
+    Raises:
+        RunError: the folder holds no model, or its ``config.json`` is not one.
+        WeightsError: ``model.safetensors`` is damaged or belongs to another ``config.json``.
+    """
+    if (folder / "model" / CONFIG_FILE).is_file():
+        folder = folder / "model"
+    config = folder / CONFIG_FILE
+    if not config.is_file() or not (folder / WEIGHTS_FILE).is_file():
+        raise RunError(
+            f"{folder}: holds no trained model",
+            f"a run folder, or a model folder with {CONFIG_FILE} and {WEIGHTS_FILE}",
+            "give the --out folder of a finished 'filmstrip train', or finish it with --resume.",
+        )
+    try:
+        spec = ClassifierSpec.model_validate_json(config.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise RunError(
+            f"{config}: is not a Filmstrip model's configuration ({str(error).splitlines()[0]})",
+            "the config.json that 'filmstrip train' wrote",
+            "copy the model folder again, or train it again with this version.",
+        ) from error
+    classifier = VideoClassifier(spec)
+    try:
+        classifier.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(
+            f"{folder / WEIGHTS_FILE}: does not fit its {CONFIG_FILE} "
+            f"({str(error).splitlines()[0]})",
+            "the two files of one training",
+            "copy the model folder again.",
+        ) from error
+    return classifier.eval()

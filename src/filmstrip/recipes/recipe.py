@@ -1,0 +1,104 @@
+"""The Recipe: one whole system, from how frames are sampled to how the head is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from filmstrip.model.specs import BackboneSpec, HeadSpec, ScalerSpec, Spec
+from filmstrip.video.sampling import Sampling
+from filmstrip.video.transforms import Augmentation, Framing
+
+View = Literal["plain", "flip"]
+"""How a clip is shown to a frozen backbone: as it is, or mirrored left to right."""
+
+
+class TrainingSpec(Spec):
+    """How the parts that learn are trained.
+
+    Attributes:
+        epochs: passes over the training part, at most.
+        batch_size: clips a step.
+        optimizer: ``adam``, ``adamw`` or ``sgd`` (Nesterov momentum 0.9).
+        learning_rate: of head and scaler; of everything, in a network trained from scratch.
+        backbone_learning_rate: of the backbone's trainable units.
+        schedule: of the learning rates: ``constant``; ``decay``, times ``decay`` after each epoch;
+            ``cosine``, to zero at the last epoch; ``plateau``, times ``decay`` whenever the
+            validation loss has not fallen for five epochs.
+        decay: the factor of ``decay`` and ``plateau``.
+        weight_decay: as the optimizer applies it.
+        l2: added to the loss, times the sum of squares of the dense layers' kernels.
+        label_smoothing: share of each label spread over all classes.
+        class_weights: ``balanced`` weighs each class by the inverse of its number of clips.
+        gradient_clip: largest norm of the gradient; 0 for none.
+        early_stopping: epochs without a better ``monitor`` after which training ends; 0 for never.
+        monitor: what decides on the best epoch, whose weights are kept.
+        precision: ``32``; ``bf16`` or ``16`` for mixed precision; ``auto`` for bf16 where a GPU
+            has it.
+        views: what a frozen backbone sees of each training clip; all are cached, one is drawn at
+            each visit. Add ``flip`` only where left and right mean the same.
+        augmentation: drawn once a clip; for a frozen backbone only its temporal crop applies.
+        gpu_memory_fraction: largest share of the GPU's memory to take.
+        seed: of weights, shuffling and augmentation.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 40
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    backbone_learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    schedule: Literal["constant", "decay", "cosine", "plateau"] = "constant"
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.95
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    gradient_clip: Annotated[float, Field(ge=0)] = 0.0
+    early_stopping: Annotated[int, Field(ge=0)] = 0
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
+    augmentation: Augmentation = Augmentation()
+    gpu_memory_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class SplitSpec(Spec):
+    """How clips are shared out where the data does not say; groups stay whole.
+
+    Attributes:
+        val_fraction: share for validation, which chooses the best epoch.
+        test_fraction: share for the test, which is read once, at the end.
+    """
+
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+
+
+class Recipe(Spec):
+    """One whole system.
+
+    Attributes:
+        name: as given to ``--recipe``.
+        source: what it follows.
+        deviations: each point in which it differs from its source, and why.
+        sampling: which frames of a video are seen.
+        framing: how a frame becomes a square picture.
+        backbone: what sees each frame.
+        scaler: how features are scaled.
+        head: what reads the sequence.
+        training: how it learns.
+        split: how clips are shared out.
+    """
+
+    name: str
+    source: str = ""
+    deviations: tuple[str, ...] = ()
+    sampling: Sampling
+    framing: Framing
+    backbone: BackboneSpec
+    scaler: ScalerSpec = ScalerSpec()
+    head: HeadSpec
+    training: TrainingSpec = TrainingSpec()
+    split: SplitSpec = SplitSpec()

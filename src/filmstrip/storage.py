@@ -1,0 +1,100 @@
+"""Files that appear whole or not at all, and folders that one process uses at a time."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from filmstrip.errors import RunError, StorageError
+
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EFBIG: "the file-size limit is reached",
+}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write below ``path`` into a ``StorageError``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageError(
+                f"{path}: could not be written, {_FULL[error.errno]}",
+                "room for the files of the run and of the feature cache",
+                "free some space or choose another folder, then run the same command again; "
+                "what was finished is kept.",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise StorageError(
+                f"{path}: could not be written ({error.strerror})",
+                "a folder that this user may write to",
+                "change its permissions or choose another folder.",
+            ) from error
+        raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path``, which takes its place once the block ends well.
+
+    A reader sees the old file or the new one, never half of one; a block that fails leaves
+    nothing behind.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    temporary = path.with_name(f".{uuid4().hex}.part{path.suffix}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process alone; the lock goes with the process, however it ends.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(
+                f"{folder}: another Filmstrip process is writing here",
+                "a folder of its own for each run",
+                "wait until that process ends, or give another --out.",
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a CSV with a header, whole or not at all.
+
+    File names need not be UTF-8; their bytes are written as they are.
+    """
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,1 @@
+"""An index to trained classifiers, and the run folders that hold them."""

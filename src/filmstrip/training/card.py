@@ -1,0 +1,63 @@
+"""The model card: what a model folder says of itself to a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from filmstrip.recipes.catalogue import to_yaml
+from filmstrip.training.run_folder import TrainingRequest
+
+
+def model_card(request: TrainingRequest, metrics: dict[str, Any]) -> str:
+    """A README in Markdown: origin, figures with their intervals and baselines, and use."""
+    recipe = request.recipe
+    deviations = "\n".join(f"- {text}" for text in recipe.deviations) or "None."
+    return f"""# {recipe.name}: a video classifier
+
+Trained by Filmstrip on `{request.data.name}` with the recipe `{recipe.name}` ({recipe.source}).
+
+## How good it is
+
+{_figures(metrics)}
+
+## How to use it
+
+    filmstrip predict PATH_OF_THIS_FOLDER clip.mp4
+
+or, in Python, `filmstrip.load("PATH_OF_THIS_FOLDER").predict("clip.mp4")`. The three files of this
+folder are all that is needed.
+
+## Where the recipe differs from its source
+
+{deviations}
+
+## The recipe
+
+```yaml
+{to_yaml(recipe)}```
+"""
+
+
+def _figures(metrics: dict[str, Any]) -> str:
+    test = metrics.get("test")
+    if test is None:
+        return "No test part was given, so nothing is known."
+    low, high = test["intervals"]["accuracy"]
+    baselines = metrics["baselines"]
+    lines = [
+        f"- Accuracy on {test['num_clips']} test clips: {test['accuracy']:.3f} "
+        f"(95 % bootstrap interval {low:.3f} to {high:.3f}); macro F1 {test['macro_f1']:.3f}; "
+        f"loss {test['loss']:.3f}.",
+        f"- The commonest class alone: {baselines['majority']:.3f}. "
+        f"Width, height and duration alone: {baselines['metadata']:.3f}.",
+    ]
+    if metrics["folds"]:
+        accuracy = metrics["summary"]["accuracy"]
+        lines.insert(
+            1,
+            f"- Over {len(metrics['folds'])} folds, whole groups held out: mean "
+            f"{accuracy['mean']:.3f}, standard deviation {accuracy['standard_deviation']:.3f}, "
+            f"from {accuracy['min']:.3f} to {accuracy['max']:.3f}. This model was then trained on "
+            "all clips but those of its validation part; it has no test part of its own.",
+        )
+    return "\n".join(lines)

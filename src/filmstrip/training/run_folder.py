@@ -1,0 +1,215 @@
+"""The run folder: what a training leaves behind, and how to find it again.
+
+RUN/
+  model/            the classifier: answers on another machine by itself
+  metrics.json      the figures
+  history.csv       loss and accuracy of each epoch
+  splits.csv        which clip was on which side
+  predictions.csv   the answer to each clip
+  skipped.csv       what was left out, and why
+  plots/            the figures as pictures
+  logs/             for TensorBoard
+  checkpoints/      best.ckpt and last.ckpt; --resume goes on from the last
+  recipe.yaml       the recipe with all overrides
+  run.json          the request and the versions that reproduce it
+  folds/1, 2, …     a run folder for each fold, with --folds
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from filmstrip.dataset.index import SkippedFile, VideoIndex, open_index
+from filmstrip.errors import RunError
+from filmstrip.model.specs import Spec
+from filmstrip.recipes.catalogue import to_yaml
+from filmstrip.recipes.recipe import Recipe
+from filmstrip.storage import replacing, write_table
+
+_REPORTED_PACKAGES = ("filmstrip", "torch", "torchvision", "timm", "lightning", "av", "numpy")
+
+
+class TrainingRequest(Spec):
+    """What a training was asked to do; a resumed one must be asked the same.
+
+    Attributes:
+        data: the folder, CSV or packed file of labelled clips.
+        recipe: with all overrides.
+        weights: the backbone's weights, if the user named a file.
+        num_folds: folds of the cross-validation; 0 for one split.
+        lists: folder of the official lists, if any.
+        list_number: which of them.
+        group_pattern: regular expression that finds groups in names, if any.
+        splits: a splits.csv to use again, if any.
+    """
+
+    data: Path
+    recipe: Recipe
+    weights: Path | None = None
+    num_folds: int = 0
+    lists: Path | None = None
+    list_number: int = 1
+    group_pattern: str | None = None
+    splits: Path | None = None
+
+    def open_index(self) -> VideoIndex:
+        """The clips that ``data`` names."""
+        return open_index(
+            self.data,
+            lists=self.lists,
+            list_number=self.list_number,
+            group_pattern=self.group_pattern,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of a run."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The model folder."""
+        return self.path / "model"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The figures; it is written last, so it is there exactly when the run is finished."""
+        return self.path / "metrics.json"
+
+    @property
+    def request_file(self) -> Path:
+        """The request; it is written first."""
+        return self.path / "run.json"
+
+    @property
+    def history_file(self) -> Path:
+        """Loss and accuracy of each epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def splits_file(self) -> Path:
+        """Which clip was on which side."""
+        return self.path / "splits.csv"
+
+    @property
+    def skipped_file(self) -> Path:
+        """What was left out, and why."""
+        return self.path / "skipped.csv"
+
+    @property
+    def plots(self) -> Path:
+        """The figures as pictures."""
+        return self.path / "plots"
+
+    @property
+    def folds(self) -> list[RunFolder]:
+        """The run folders of the folds, in order; none for a single split."""
+        found = (self.path / "folds").glob("[0-9]*")
+        return [RunFolder(path) for path in sorted(found, key=lambda path: int(path.name))]
+
+    def fold(self, number: int) -> RunFolder:
+        """The run folder of one fold, counted from 1."""
+        return RunFolder(self.path / "folds" / str(number))
+
+    def metrics(self) -> dict[str, Any] | None:
+        """The figures of a finished run, else None."""
+        if not self.metrics_file.is_file():
+            return None
+        metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        return metrics
+
+    def request(self) -> TrainingRequest:
+        """What the run was asked to do.
+
+        Raises:
+            RunError: this is no run folder.
+        """
+        try:
+            stored = json.loads(self.request_file.read_text(encoding="utf-8"))
+            return TrainingRequest.model_validate(stored["request"])
+        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+            raise RunError(
+                f"{self.path}: is not a run folder (no readable {self.request_file.name})",
+                "the --out folder of a 'filmstrip train'",
+                "check the path; a model folder alone can be asked to predict, given labelled "
+                "data to evaluate, but it does not know its own split.",
+            ) from error
+
+    def start(self, request: TrainingRequest, resume: bool) -> None:
+        """Make the folder ready for ``request``.
+
+        Raises:
+            RunError: it holds something else, another run, or an unfinished one without ``resume``.
+        """
+        if self.request_file.is_file():
+            self._check_resumable(request, resume)
+            return
+        strangers = [path.name for path in self.path.iterdir() if path.name != ".lock"]
+        if strangers:
+            raise RunError(
+                f"{self.path}: holds {strangers[0]!r} and is no run folder",
+                "a new or empty folder for the run",
+                "give another --out.",
+            )
+        versions = {name: version(name) for name in _REPORTED_PACKAGES}
+        versions["python"] = platform.python_version()
+        stored = {"request": request.model_dump(mode="json"), "versions": versions}
+        with replacing(self.path / "recipe.yaml") as temporary:
+            temporary.write_text(to_yaml(request.recipe), encoding="utf-8")
+        self.write_json(self.request_file, stored)
+
+    def _check_resumable(self, request: TrainingRequest, resume: bool) -> None:
+        finished = self.metrics_file.is_file()
+        if not resume:
+            raise RunError(
+                f"{self.path}: holds {'a finished' if finished else 'an unfinished'} run already",
+                "a new or empty folder for the run",
+                "give another --out, or delete the folder"
+                + ("." if finished else ", or go on with --resume."),
+            )
+        stored = self.request()
+        changed = [
+            name
+            for name in TrainingRequest.model_fields
+            if getattr(stored, name) != getattr(request, name)
+        ]
+        if changed:
+            raise RunError(
+                f"{self.path}: --resume with another {', '.join(changed)} than the run began with",
+                "the same command as before, with --resume added",
+                f"see {self.request_file}, or give another --out for the new settings.",
+            )
+
+    def write_json(self, path: Path, content: Any) -> None:
+        """Write ``content`` as JSON, whole or not at all."""
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+    def write_skipped(self, root: Path, skipped: Iterable[SkippedFile]) -> None:
+        """Write the list of what was left out."""
+        rows = (
+            {"path": _shortest(file.path, root), "reason": " ".join(file.reason.split())}
+            for file in skipped
+        )
+        write_table(self.skipped_file, ("path", "reason"), rows)
+
+    def without_skipped(self, index: VideoIndex) -> VideoIndex:
+        """The clips of ``index`` that the run did not leave out."""
+        with self.skipped_file.open(encoding="utf-8", errors="surrogateescape") as file:
+            skipped = [index.root / row["path"] for row in csv.DictReader(file)]
+        return index.without(skipped)
+
+
+def _shortest(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

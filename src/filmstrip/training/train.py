@@ -1,0 +1,308 @@
+"""A request to a finished run folder: index, split, extract, fit, measure, save."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_class_weight
+from torch import Tensor, nn
+
+from filmstrip.dataset.index import VideoIndex
+from filmstrip.dataset.split import fold_splits, split_index
+from filmstrip.dataset.split_file import read_splits, write_splits
+from filmstrip.features.engine import Engine
+from filmstrip.features.extract import Extraction, Extractor
+from filmstrip.features.source import ClipReader
+from filmstrip.features.store import FeatureStore, default_cache
+from filmstrip.model.backbone import Backbone, build_backbone
+from filmstrip.model.classifier import VideoClassifier
+from filmstrip.model.specs import ClassifierSpec, ResNet50Spec
+from filmstrip.model.weights import load_backbone_weights
+from filmstrip.recipes.recipe import Recipe
+from filmstrip.storage import locked
+from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches, training_batches
+from filmstrip.training.fit import fit
+from filmstrip.training.learner import Learner
+from filmstrip.training.pretrain import FrameParts, pretrain
+from filmstrip.training.reporter import Reporter
+from filmstrip.training.results import Answers, publish
+from filmstrip.training.run_folder import RunFolder, TrainingRequest
+
+
+def train(
+    request: TrainingRequest,
+    out: Path,
+    resume: bool = False,
+    cache: Path | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Train a classifier, or one for each fold and one for use, into a run folder.
+
+    Args:
+        request: data, recipe and how to split.
+        out: the run folder.
+        resume: go on with a run that was cut short.
+        cache: the feature cache; ``default_cache()`` if not given.
+        reporter: hears of progress.
+
+    Returns:
+        The content of ``metrics.json``.
+
+    Raises:
+        FilmstripError: bad data, recipe, weights or folder; what was finished is kept.
+        KeyboardInterrupt: Ctrl-C; likewise.
+    """
+    with locked(out):
+        folder = RunFolder(out)
+        folder.start(request, resume)
+        finished = folder.metrics()
+        if finished is not None:
+            return finished
+        store = FeatureStore((cache or default_cache()) / "features")
+        trainer = _Trainer(request, store, resume, reporter or Reporter())
+        return trainer.run(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a part is trained from.
+
+    Attributes:
+        backbone: with its weights.
+        weights_origin: where these came from, in words.
+        extraction: features of all clips if the backbone is frozen, else their frames.
+    """
+
+    backbone: Backbone
+    weights_origin: str
+    extraction: Extraction
+
+
+class _Trainer:
+    """One run of ``train``: what every part of it shares."""
+
+    def __init__(
+        self, request: TrainingRequest, store: FeatureStore, resume: bool, reporter: Reporter
+    ) -> None:
+        self.request = request
+        self.recipe: Recipe = request.recipe
+        self.store = store
+        self.resume = resume
+        self.reporter = reporter
+        self.reader = ClipReader(self.recipe.sampling, self.recipe.framing)
+
+    def run(self, folder: RunFolder) -> dict[str, Any]:
+        """Index, split, extract, fit, measure, save."""
+        _limit_gpu_memory(self.recipe.training.gpu_memory_fraction)
+        index = self.request.open_index()
+        self.reporter.note(f"{len(index.class_names)} classes; {index.grouping}.")
+        inputs = self._prepare(index)
+        unreadable = inputs.extraction.skipped
+        index = index.without(file.path for file in unreadable)
+        skipped = (*index.skipped, *unreadable)
+        folder.write_skipped(index.root, skipped)
+        if skipped:
+            self.reporter.note(
+                f"{len(skipped)} files were left out; {folder.path / 'skipped.csv'} says why."
+            )
+        if self.request.num_folds:
+            answers = self._run_folds(folder, index, inputs)
+        else:
+            answers = [self._run_part(folder, self._split(index), inputs)]
+        return publish(folder, self.request, answers)
+
+    def _split(self, index: VideoIndex) -> VideoIndex:
+        if self.request.splits is not None:
+            return read_splits(self.request.splits, index)
+        split = self.recipe.split
+        seed = self.recipe.training.seed
+        return split_index(index, seed, split.val_fraction, split.test_fraction)
+
+    def _run_folds(self, folder: RunFolder, index: VideoIndex, inputs: _Inputs) -> list[Answers]:
+        """A classifier for each fold, which give the figures, and one from all clips, for use."""
+        seed, val_fraction = self.recipe.training.seed, self.recipe.split.val_fraction
+        folds = fold_splits(index, self.request.num_folds, seed, val_fraction)
+        answers = []
+        for number, part in enumerate(folds, start=1):
+            self.reporter.note(f"Fold {number} of {len(folds)}")
+            fold = folder.fold(number)
+            answers.append(self._run_part(fold, part, inputs))
+            publish(fold, self.request, answers[-1:])
+        self.reporter.note("All clips, for the model to use")
+        unsplit = index.with_splits([""] * len(index))
+        self._run_part(folder, split_index(unsplit, seed, val_fraction, 0.0), inputs)
+        return answers
+
+    def _prepare(self, index: VideoIndex) -> _Inputs:
+        """The backbone and what it makes of every clip, before any split is known."""
+        backbone, origin = self._load_backbone()
+        # A backbone that still has to learn from the training part has no features to give yet.
+        is_ready = backbone.is_frozen and not self._must_pretrain
+        extraction = self._extract(index, Engine(backbone) if is_ready else None)
+        return _Inputs(backbone, origin, extraction)
+
+    @property
+    def _must_pretrain(self) -> bool:
+        spec = self.recipe.backbone
+        return (
+            isinstance(spec, ResNet50Spec)
+            and spec.pretrain == "frames"
+            and self.request.weights is None
+        )
+
+    def _load_backbone(self) -> tuple[Backbone, str]:
+        torch.manual_seed(self.recipe.training.seed)
+        spec = self.recipe.backbone
+        backbone = build_backbone(spec, self.recipe.framing.size)
+        origin = load_backbone_weights(backbone, spec, self.request.weights)
+        if origin == "random":
+            self.reporter.note(
+                "WARNING: the backbone's weights are RANDOM. It sees no more than noise can; the "
+                "figures say nothing about this recipe with trained weights."
+            )
+        return backbone, origin
+
+    def _extract(self, index: VideoIndex, engine: Engine | None) -> Extraction:
+        views = self.recipe.training.views if engine else ("plain",)
+        extractor = Extractor(self.store, self.reader, engine, views)
+        title = "Extracting features" if engine else "Reading frames"
+        with self.reporter.phase(title, len(index)) as advance:
+            return extractor.run(index.rows, advance)
+
+    def _run_part(self, folder: RunFolder, index: VideoIndex, inputs: _Inputs) -> Answers:
+        """Train on one split, save the classifier, and answer every clip with it."""
+        write_splits(index, folder.splits_file)
+        if self._must_pretrain:
+            inputs = self._pretrained(folder, index, inputs)
+        torch.manual_seed(self.recipe.training.seed)
+        spec = ClassifierSpec(
+            class_names=index.class_names,
+            sampling=self.recipe.sampling,
+            framing=self.recipe.framing,
+            backbone=self.recipe.backbone,
+            scaler=self.recipe.scaler,
+            head=self.recipe.head,
+            recipe=self.recipe.name,
+            weights_origin=inputs.weights_origin,
+        )
+        is_frozen = inputs.backbone.is_frozen
+        # Parts that train the backbone must each start from the same weights.
+        backbone = inputs.backbone if is_frozen else copy.deepcopy(inputs.backbone)
+        classifier = VideoClassifier(spec, backbone)
+        network = classifier.sequence if is_frozen else classifier
+        self._fit(network, classifier, folder, index, inputs.extraction)
+        classifier.save(folder.model)
+        probs = _answer(network, self._clips(index, inputs.extraction))
+        facts = [inputs.extraction[row].facts for row in index.rows]
+        return Answers(index, probs, facts)
+
+    def _pretrained(self, folder: RunFolder, index: VideoIndex, inputs: _Inputs) -> _Inputs:
+        """The backbone taught on this part's training frames, and the features it then gives."""
+        spec = self.recipe.backbone
+        if not isinstance(spec, ResNet50Spec):
+            return inputs
+        parts = FrameParts(
+            self.store,
+            self._clips(index.subset("train"), inputs.extraction).clips,
+            self._clips(index.subset("val"), inputs.extraction).clips,
+        )
+        state = pretrain(
+            spec,
+            self.recipe.framing.size,
+            self.recipe.training,
+            parts,
+            len(index.class_names),
+            folder.path / "pretraining",
+            self.resume,
+            self.reporter,
+        )
+        backbone = build_backbone(spec, self.recipe.framing.size)
+        backbone.trunk.load_state_dict(state)
+        if not backbone.is_frozen:
+            return _Inputs(backbone, inputs.weights_origin, inputs.extraction)
+        features = self._extract(index, Engine(backbone))
+        return _Inputs(backbone, inputs.weights_origin, features)
+
+    def _clips(
+        self, index: VideoIndex, extraction: Extraction, is_training: bool = False
+    ) -> StoredClips:
+        clips = [
+            StoredClip(extraction[row].keys, int(label))
+            for row, label in zip(index.rows, index.labels, strict=True)
+        ]
+        training = self.recipe.training
+        augmentation = training.augmentation if is_training else None
+        return StoredClips(self.store, clips, augmentation, training.seed)
+
+    def _fit(
+        self,
+        network: nn.Module,
+        classifier: VideoClassifier,
+        folder: RunFolder,
+        index: VideoIndex,
+        extraction: Extraction,
+    ) -> None:
+        training = self.recipe.training
+        seen = self._clips(index.subset("train"), extraction, is_training=True)
+        held_out = self._clips(index.subset("val"), extraction)
+        scaler = classifier.sequence.scaler
+        if scaler.needs_fit:
+            scaler.fit(_features(classifier, self._clips(index.subset("train"), extraction)))
+        learner = Learner(
+            network,
+            training,
+            len(index.class_names),
+            self._class_weights(index),
+            classifier.sequence.head.regularised_weights(),
+            [p for p in classifier.backbone.parameters() if p.requires_grad],
+        )
+        with self.reporter.phase("Training", training.epochs) as advance:
+            fit(
+                learner,
+                training_batches(seen, training.batch_size),
+                evaluation_batches(held_out, training.batch_size),
+                training,
+                folder.path,
+                self.resume,
+                advance,
+            )
+
+    def _class_weights(self, index: VideoIndex) -> Tensor | None:
+        if self.recipe.training.class_weights == "none":
+            return None
+        labels = index.subset("train").labels
+        classes = np.arange(len(index.class_names))
+        weights = compute_class_weight("balanced", classes=classes, y=labels)
+        return torch.tensor(weights, dtype=torch.float32)
+
+
+def _answer(network: nn.Module, clips: StoredClips) -> NDArray[np.float64]:
+    """Probabilities (N, K) for clips of the store, in their order."""
+    network.eval()
+    probs = []
+    with torch.inference_mode():
+        for sequences, lengths, _ in evaluation_batches(clips, batch_size=16):
+            probs.append(network(sequences, lengths).double().softmax(dim=1))
+    return torch.cat(probs).numpy()
+
+
+def _features(classifier: VideoClassifier, clips: StoredClips) -> Iterator[Tensor]:
+    """The backbone's features (T, D) of each clip, for a scaler to be fitted on."""
+    for sequence, _ in (clips[index] for index in range(len(clips))):
+        if sequence.ndim == 2:
+            yield sequence
+        else:
+            with torch.inference_mode():
+                yield classifier.backbone.eval()(classifier.backbone.normalise(sequence))
+
+
+def _limit_gpu_memory(fraction: float) -> None:
+    if fraction < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(fraction)

@@ -1,0 +1,128 @@
+"""Grid and random search over a recipe's settings, judged on the validation part only.
+
+Every trial has the same split and the same cached features. The best trial's test figures are
+then those of one choice made without the test part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from sklearn.model_selection import ParameterGrid, ParameterSampler
+
+from filmstrip.errors import RecipeError
+from filmstrip.recipes.catalogue import override
+from filmstrip.storage import locked, write_table
+from filmstrip.training.reporter import Reporter
+from filmstrip.training.run_folder import RunFolder, TrainingRequest
+from filmstrip.training.train import train
+
+Search = Literal["grid", "random"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One choice of settings, and what the validation part says of it.
+
+    Attributes:
+        number: from 1.
+        overrides: the settings, as ``key=value``.
+        run: its run folder.
+        val_accuracy: of the best epoch.
+        val_loss: of the best epoch.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    run: Path
+    val_accuracy: float
+    val_loss: float
+
+
+def parse_choices(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """``head.hidden=[64, 128]`` and the like to the values of each setting.
+
+    Raises:
+        RecipeError: a text without '=', or whose value is no list.
+    """
+    choices: dict[str, list[Any]] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        try:
+            values = yaml.safe_load(value)
+        except yaml.YAMLError:
+            values = None
+        if not isinstance(values, list) or not values:
+            raise RecipeError(
+                f"--try {text!r}",
+                "a setting and a list of values to try, such as head.hidden=[64, 128]",
+                "quote it for the shell: --try 'head.hidden=[64, 128]'.",
+            )
+        choices[key.strip()] = values
+    return choices
+
+
+def combinations(
+    choices: Mapping[str, list[Any]], search: Search, num_trials: int, seed: int
+) -> list[tuple[str, ...]]:
+    """The overrides of each trial: all combinations, or ``num_trials`` drawn without repetition."""
+    grid = ParameterGrid(dict(choices))
+    if search == "grid":
+        drawn = list(grid)
+    else:
+        drawn = list(ParameterSampler(dict(choices), min(num_trials, len(grid)), random_state=seed))
+    return [tuple(f"{key}={value}" for key, value in point.items()) for point in drawn]
+
+
+def tune(
+    request: TrainingRequest,
+    trials: Sequence[tuple[str, ...]],
+    out: Path,
+    cache: Path | None = None,
+    reporter: Reporter | None = None,
+) -> list[Trial]:
+    """Train a run for each of ``trials`` below ``out``; finished ones are taken up again.
+
+    Args:
+        request: the training that the trials vary.
+        trials: the overrides of each.
+        out: gets ``trials/1, 2, …`` (run folders) and ``trials.csv``.
+        cache: the feature cache.
+        reporter: hears of progress.
+
+    Returns:
+        The trials, best validation accuracy first (of equal ones the lower loss).
+    """
+    reporter = reporter or Reporter()
+    # Every override is checked before the first trial costs time.
+    recipes = [override(request.recipe, overrides) for overrides in trials]
+    finished = []
+    with locked(out):
+        for number, (overrides, recipe) in enumerate(zip(trials, recipes, strict=True), start=1):
+            reporter.note(f"Trial {number} of {len(trials)}: {', '.join(overrides)}")
+            run = RunFolder(out / "trials" / str(number))
+            changed = request.model_copy(update={"recipe": recipe})
+            val = train(changed, run.path, True, cache, reporter)["val"]
+            finished.append(Trial(number, overrides, run.path, val["accuracy"], val["loss"]))
+            finished.sort(key=lambda trial: (-trial.val_accuracy, trial.val_loss))
+            _write(out / "trials.csv", finished)
+    return finished
+
+
+def _write(path: Path, trials: Sequence[Trial]) -> None:
+    columns = ("trial", "settings", "val_accuracy", "val_loss", "run")
+    rows = (
+        {
+            "trial": trial.number,
+            "settings": "; ".join(trial.overrides),
+            "val_accuracy": f"{trial.val_accuracy:.4f}",
+            "val_loss": f"{trial.val_loss:.4f}",
+            "run": trial.run,
+        }
+        for trial in trials
+    )
+    write_table(path, columns, rows)

@@ -1,0 +1,184 @@
+"""When each frame of a video is shown, and where decoding can start, from its packets alone.
+
+Headers lie about the number of frames and the frame rate; packets are what can be decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from filmstrip.errors import DamagedVideoError
+from filmstrip.video.source import damaged
+
+
+@dataclass(frozen=True)
+class KeyFrame:
+    """A frame from which decoding can start.
+
+    Attributes:
+        number: its place among the shown frames.
+        pts: when it is shown, in the stream's time base.
+        seek_timestamp: what to ask the container for to land on it, or before it.
+    """
+
+    number: int
+    pts: int
+    seek_timestamp: int
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """The shown frames of a video in order.
+
+    Attributes:
+        times_seconds: when each frame comes (N,), sorted, the first at 0.
+        duration_seconds: how long the video is shown, its last frame included.
+        pts: the same times in the stream's time base (N,); ``None`` where the container holds no
+            trustworthy times, so that decoded frames must be counted instead.
+        key_frames: frames that can be sought, in order; empty where seeking is not safe.
+        num_leading_packets: packets before the first key frame, as in a recording cut from a
+            broadcast; they cannot be decoded.
+    """
+
+    times_seconds: NDArray[np.float64]
+    duration_seconds: float
+    pts: NDArray[np.int64] | None
+    key_frames: tuple[KeyFrame, ...]
+    num_leading_packets: int
+
+    def first(self, num_frames: int) -> Timeline:
+        """The same video, found to end after ``num_frames`` frames, fewer than it has here."""
+        return replace(
+            self,
+            times_seconds=self.times_seconds[:num_frames],
+            duration_seconds=float(self.times_seconds[num_frames]),
+        )
+
+
+@dataclass(frozen=True)
+class _Packet:
+    pts: int | None
+    dts: int | None
+    duration: int
+    is_key: bool
+    is_discard: bool
+
+
+def read_timeline(path: Path, container: InputContainer, stream: VideoStream) -> Timeline | None:
+    """Walk through all packets of an open video; ``None`` where it shows not one frame.
+
+    Raises:
+        DamagedVideoError: the file breaks off, or a packet is corrupt.
+    """
+    packets = _read_packets(path, container, stream)
+    num_leading = next((i for i, packet in enumerate(packets) if packet.is_key), 0)
+    shown = _shown(packets[num_leading:])
+    if not shown:
+        return None
+    pts, times = _presentation_times(shown, stream)
+    return Timeline(
+        times_seconds=times,
+        duration_seconds=float(times[-1]) + _last_frame_seconds(shown, times, stream),
+        pts=pts,
+        key_frames=() if pts is None else _key_frames(shown, pts, container),
+        num_leading_packets=num_leading,
+    )
+
+
+def _read_packets(path: Path, container: InputContainer, stream: VideoStream) -> list[_Packet]:
+    packets: list[_Packet] = []
+    try:
+        for packet in container.demux(stream):
+            if packet.is_corrupt:
+                raise _broken_after(packets, path, stream, "a packet is cut short or corrupt")
+            if packet.size:
+                packets.append(
+                    _Packet(
+                        packet.pts,
+                        packet.dts,
+                        packet.duration or 0,
+                        packet.is_keyframe,
+                        packet.is_discard,
+                    )
+                )
+    except av.error.FFmpegError as error:
+        raise _broken_after(packets, path, stream, error.strerror) from error
+    return packets
+
+
+def _broken_after(
+    packets: list[_Packet], path: Path, stream: VideoStream, reason: str | None
+) -> DamagedVideoError:
+    seconds = 0.0
+    if packets:
+        _, times = _presentation_times(packets, stream)
+        seconds = float(times[-1]) + _last_frame_seconds(packets, times, stream)
+    return damaged(path, reason, seconds, len(packets))
+
+
+def _shown(packets: list[_Packet]) -> list[_Packet]:
+    """The packets that come on screen, of those from the first key frame on.
+
+    An edit list may hide some, and an open group of pictures has some behind its key frame that
+    are shown before it and lean on what came earlier.
+    """
+    start = packets[0].pts if packets else None
+    return [
+        packet
+        for packet in packets
+        if not packet.is_discard and (start is None or packet.pts is None or packet.pts >= start)
+    ]
+
+
+def _presentation_times(
+    packets: list[_Packet], stream: VideoStream
+) -> tuple[NDArray[np.int64] | None, NDArray[np.float64]]:
+    """Sorted presentation times, as integers where they can be trusted and in seconds."""
+    has_pts = all(packet.pts is not None for packet in packets)
+    stamps = [packet.pts if has_pts else packet.dts for packet in packets]
+    known = [stamp for stamp in stamps if stamp is not None]
+    if len(known) < len(packets) or stream.time_base is None:
+        # A raw stream carries no times at all.
+        rate = stream.average_rate or stream.guessed_rate or 25
+        return None, np.arange(len(packets)) / float(rate)
+    pts = np.array(known, dtype=np.int64)
+    # AVI has no presentation times: where its codec reorders frames, FFmpeg's guesses may come
+    # in decoding order, and the decoded frames carry others.
+    guessed = stream.codec_context.has_b_frames and bool(np.all(np.diff(pts) > 0))
+    pts.sort()
+    times = (pts - pts[0]) * stream.time_base.numerator / stream.time_base.denominator
+    return (pts if has_pts and not guessed else None), times
+
+
+def _last_frame_seconds(
+    packets: list[_Packet], times: NDArray[np.float64], stream: VideoStream
+) -> float:
+    last = max(packets, key=lambda packet: packet.pts if packet.pts is not None else 0)
+    if last.duration and stream.time_base is not None:
+        return float(last.duration * stream.time_base)
+    if len(times) > 1:
+        return float(np.median(np.diff(times)))
+    return float(1 / stream.average_rate) if stream.average_rate else 0.0
+
+
+def _key_frames(
+    packets: list[_Packet], pts: NDArray[np.int64], container: InputContainer
+) -> tuple[KeyFrame, ...]:
+    """The key frames whose time no other frame claims."""
+    is_sought_by_dts = container.format.name == "mpegts"
+    found = []
+    for packet in packets:
+        if not packet.is_key or packet.pts is None:
+            continue
+        number, end = (int(np.searchsorted(pts, packet.pts, side)) for side in ("left", "right"))
+        if end - number == 1:
+            dts = packet.dts if is_sought_by_dts else None
+            found.append(KeyFrame(number, packet.pts, packet.pts if dts is None else dts))
+    return tuple(sorted(found, key=lambda key: key.number))

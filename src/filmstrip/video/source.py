@@ -1,0 +1,162 @@
+"""A path becomes an open video stream, or an error that names the file and what to do.
+
+What a file claims about itself is not trusted: only formats that carry
+their own pictures are opened (a playlist could point at any file or address), and a header that
+asks for absurd memory is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from filmstrip.errors import DamagedVideoError, NoVideoError, VideoError
+
+MAX_SIDE = 16_384
+"""The longest side of a frame in pixels; a longer one is refused."""
+
+MAX_PIXELS = 2**27
+"""The most pixels in one frame (134 megapixels); more are refused."""
+
+# FFmpeg's demuxers for files that hold pictures or sound themselves; the last line is there so
+# that sound is recognised as sound.
+_FORMATS = (
+    "3gp,asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mj2,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,"
+    "mxf,nut,obu,ogg,rm,vc1,wtv,yuv4mpegpipe,"
+    "aac,flac,mp3,wav"
+)
+_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open the first video stream of ``path``, set to decode on one thread.
+
+    Cover art is no video. One thread, since many files are decoded side by side.
+
+    Raises:
+        NoVideoError: the file is missing, empty or holds no video stream.
+        VideoError: it is a folder, may not be read, is no video, or its frames are too large.
+    """
+    _check_is_file(path)
+    try:
+        container = av.open(
+            f"file:{path}",
+            options={
+                "format_whitelist": _FORMATS,
+                "protocol_whitelist": "file",
+                "max_pixels": str(MAX_PIXELS),
+            },
+            metadata_errors="replace",
+        )
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise _unreadable(path, error) from error
+        raise _no_video(
+            path, f"not a video, or its beginning is broken ({error.strerror})"
+        ) from error
+    with container:
+        yield container, _video_stream(path, container)
+
+
+def decode_stream(
+    container: InputContainer, stream: VideoStream, num_skipped_packets: int = 0
+) -> Iterator[VideoFrame]:
+    """Decode from the container's current place to the end, without the first few packets."""
+    # A packet without data is a frame that AVI dropped; a decoder would take it for the end.
+    packets = (packet for packet in container.demux(stream) if packet.size)
+    for packet in islice(packets, num_skipped_packets, None):
+        yield from packet.decode()
+    yield from stream.decode(None)
+
+
+def damaged(
+    path: Path, reason: str | None, usable_seconds: float, num_usable_frames: int
+) -> DamagedVideoError:
+    """The error for a video that breaks after so many seconds and frames."""
+    cut = f"keep what is whole with 'ffmpeg -i IN -t {usable_seconds:.2f} OUT', or "
+    return DamagedVideoError(
+        f"{path}: damaged at {usable_seconds:.2f} s ({reason or 'unreadable'}); "
+        f"{num_usable_frames} frames before that are usable",
+        "a video that can be read to its end",
+        f"copy it again from its source, {cut if num_usable_frames else 'or '}leave it out.",
+    )
+
+
+def _check_is_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise VideoError(f"{path}: is {what}", "a video file", "give the path of one video.")
+    if not status.st_size:
+        raise NoVideoError(
+            f"{path}: is empty (0 bytes)", "a video file", "copy it again from its source."
+        )
+    if not os.access(path, os.R_OK):
+        raise _unreadable(path, PermissionError(13, "Permission denied"))
+
+
+def _no_video(path: Path, found: str) -> NoVideoError:
+    return NoVideoError(
+        f"{path}: {found}",
+        "a whole video of a format that FFmpeg reads, such as MP4, AVI, MKV or WebM",
+        "check that it plays; an MP4 or MOV that was cut short has lost its index and must be "
+        "copied or recorded again.",
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> VideoError:
+    if isinstance(error, FileNotFoundError):
+        return NoVideoError(
+            f"{path}: there is no such file",
+            "the path of a video file",
+            "check the spelling, and that the file was not moved or deleted meanwhile.",
+        )
+    return VideoError(
+        f"{path}: could not be read ({error.strerror})",
+        "a file that this user may read",
+        "change its permissions, or check the disk or network share it lies on.",
+    )
+
+
+def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+    streams = [s for s in container.streams.video if not s.disposition & _NO_VIDEO]
+    if not streams:
+        raise _no_video(
+            path, "only sound, no video" if container.streams.audio else "no video stream"
+        )
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise VideoError(
+            f"{path}: its codec is unknown to this build of FFmpeg",
+            "a video whose codec PyAV's FFmpeg can decode",
+            "convert it, for example to H.264, with the program that made it.",
+        )
+    check_size(path, stream.codec_context.width, stream.codec_context.height)
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    stream.thread_count = 1
+    stream.thread_type = "NONE"
+    return stream
+
+
+def check_size(path: Path, width: int, height: int) -> None:
+    """Refuse a picture whose memory no real video needs, whatever its header says."""
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise VideoError(
+            f"{path}: its header asks for frames of {width}×{height} pixels",
+            f"frames of at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} megapixels",
+            "check the file, its header may be corrupt; or scale the video down.",
+        )
