@@ -29,7 +29,7 @@ results: .venv/installed
 
 # docs/commands.md anew, from the commands' own help
 docs: .venv/installed
-	$(BIN)/python docs/make_commands.py
+	$(BIN)/typer filmstrip.app.cli utils docs --name filmstrip --title Commands --output docs/commands.md
 
 clean:
 	rm -rf .venv demo

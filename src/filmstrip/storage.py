@@ -18,6 +18,14 @@ _FULL = {
     errno.EDQUOT: "the quota is used up",
     errno.EFBIG: "the file-size limit is reached",
 }
+_REFUSED = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+)
 
 
 @contextmanager
@@ -33,7 +41,7 @@ def writing(path: Path) -> Iterator[None]:
                 "free some space or choose another folder, then run the same command again; "
                 "what was finished is kept.",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in _REFUSED:
             raise StorageError(
                 f"{path}: could not be written ({error.strerror})",
                 "a folder that this user may write to",

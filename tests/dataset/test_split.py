@@ -19,7 +19,8 @@ ROOT = Path("/data")
 def index_of(clips: list[tuple[str, str]]) -> VideoIndex:
     """An index of (label, group) pairs; an empty group stands alone."""
     rows = tuple(
-        VideoRow(ROOT / label / f"{i:04}.mp4", label, group) for i, (label, group) in enumerate(clips)
+        VideoRow(ROOT / label / f"{i:04}.mp4", label, group)
+        for i, (label, group) in enumerate(clips)
     )
     return VideoIndex(ROOT, rows)
 
@@ -40,11 +41,12 @@ def counts(index: VideoIndex) -> dict[str, int]:
 # Every class has three groups or more, so that all three sides can be filled.
 @st.composite
 def indices(draw: st.DrawFn) -> VideoIndex:
+    stand_alone = draw(st.booleans())
     clips = []
     for label in range(draw(st.integers(2, 4))):
         for group in range(draw(st.integers(3, 8))):
             name = f"{label}-{group}"
-            clips += [(str(label), name)] * draw(st.integers(1, 4))
+            clips += [(str(label), name)] * (1 if stand_alone else draw(st.integers(1, 4)))
     return index_of(draw(st.permutations(clips)))
 
 
@@ -100,9 +102,7 @@ def test_another_seed_gives_another_split() -> None:
     assert len({tuple(row.split for row in split_index(index, s).rows) for s in range(5)}) > 2
 
 
-@pytest.mark.parametrize(
-    ("clips_per_class", "expected"), [(3, (1, 1, 1)), (5, (3, 1, 1))]
-)
+@pytest.mark.parametrize(("clips_per_class", "expected"), [(3, (1, 1, 1)), (5, (3, 1, 1))])
 def test_every_class_is_on_every_side_even_where_clips_are_few(
     clips_per_class: int, expected: tuple[int, int, int]
 ) -> None:
@@ -113,11 +113,19 @@ def test_every_class_is_on_every_side_even_where_clips_are_few(
 
 
 def test_a_class_of_one_group_is_in_train_and_of_two_also_in_test() -> None:
-    clips = [("many", f"m{i}") for i in range(12)]
-    clips += [("one", "a")] * 5 + [("two", "b"), ("two", "b"), ("two", "c")]
-    for seed in range(5):
+    clips = [("many", f"m{i}") for i in range(100)]
+    clips += [("one", "a")] * 2 + [("two", "b"), ("two", "c")]
+    for seed in range(10):
         split = split_index(index_of(clips), seed)
         assert missing_classes(split) == {"val": ("one", "two"), "test": ("one",)}
+
+
+def test_a_group_far_larger_than_the_side_stays_in_train() -> None:
+    clips = [("ab"[i % 2], "giant") for i in range(60)]
+    clips += [("ab"[i % 2], f"g{i // 2}") for i in range(80)]
+    for seed in range(10):
+        giant = {row.split for row in split_index(index_of(clips), seed).rows[:60]}
+        assert giant == {"train"}
 
 
 def test_given_sides_stay_and_val_is_taken_from_train_by_groups() -> None:

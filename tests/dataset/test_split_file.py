@@ -28,7 +28,11 @@ def test_splits_are_written_sorted_and_read_back_the_same(tmp_path: Path) -> Non
     path = tmp_path / "run" / "splits.csv"
     write_splits(index, path)
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert lines[:3] == ["path,label,group,split", "hug/a1.mp4,hug,1,test", "hug/b1.mp4,hug,1,train"]
+    assert lines[:3] == [
+        "path,label,group,split",
+        "hug/a1.mp4,hug,1,test",
+        "hug/b1.mp4,hug,1,train",
+    ]
     bare = index.with_splits([""] * 4)
     read = read_splits(path, bare)
     assert read.rows == index.rows
@@ -36,8 +40,11 @@ def test_splits_are_written_sorted_and_read_back_the_same(tmp_path: Path) -> Non
     assert os.listdir(path.parent) == ["splits.csv"]  # noqa: PTH208
 
 
-names = st.text(st.characters(exclude_characters="/\0"), min_size=1).filter(
-    lambda name: name not in (".", "..")
+# Any bytes but "/" and NUL can name a file; Python decodes those that are no UTF-8 to surrogates.
+names = (
+    st.binary(min_size=1)
+    .filter(lambda name: not {b"/"[0], 0} & set(name) and name not in (b".", b".."))
+    .map(os.fsdecode)
 )
 
 
@@ -51,11 +58,10 @@ def test_any_file_name_survives(tmp_path_factory: pytest.TempPathFactory, clips,
     assert read_splits(path, index.with_splits([""] * len(rows))).rows == rows
 
 
-def test_a_name_that_is_not_utf8_survives(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_written_as_its_bytes(tmp_path: Path) -> None:
     row = VideoRow(ROOT / os.fsdecode(b"hug/\xff.mp4"), "hug", "g", "train")
     write_splits(VideoIndex(ROOT, (row,)), tmp_path / "splits.csv")
     assert b"hug/\xff.mp4,hug,g,train" in (tmp_path / "splits.csv").read_bytes()
-    assert read_splits(tmp_path / "splits.csv", VideoIndex(ROOT, (row,))).rows == (row,)
 
 
 @pytest.mark.parametrize(

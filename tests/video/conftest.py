@@ -143,6 +143,9 @@ ENCODERS: dict[str, Encoder] = {
     "h264_open_gop.mkv": Encoder(
         options={"x264-params": "open-gop=1:keyint=40:min-keyint=40:scenecut=0:bframes=3"}
     ),
+    "h264_open_gop.ts": Encoder(
+        options={"x264-params": "open-gop=1:keyint=40:min-keyint=40:scenecut=0:bframes=3"}
+    ),
     "h264.ts": Encoder(options={"g": "40", "sc_threshold": "0"}),
     "h264.mov": Encoder(),
     "h265.mp4": Encoder(
@@ -153,6 +156,7 @@ ENCODERS: dict[str, Encoder] = {
     "vp9.webm": Encoder("libvpx-vp9", gop_size=40, options={"cpu-used": "8"}),
     "av1.webm": Encoder("libsvtav1", options={"g": "40", "preset": "12"}),
     "mpeg2.mpg": Encoder("mpeg2video", max_b_frames=2),
+    "mpeg2_open_gop.ts": Encoder("mpeg2video", max_b_frames=2),
     "raw.h264": Encoder(container_format="h264"),
     "raw.mjpeg": Encoder("mjpeg", "yuvj420p", container_format="mjpeg"),
     "picture.gif": Encoder("gif", "rgb8"),

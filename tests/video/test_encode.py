@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from filmstrip.errors import StorageError, VideoError
+from filmstrip.errors import VideoError
 from filmstrip.video.encode import write_video
 
 SUFFIXES = [".mp4", ".mov", ".mkv", ".avi", ".webm", ".gif"]
@@ -20,7 +20,7 @@ DecodeAll = Callable[[Path], list[np.ndarray]]
 Picture = Callable[..., np.ndarray]
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".MP4"])
 def test_every_frame_comes_back_in_order_with_its_colours(
     suffix: str,
     tmp_path: Path,
@@ -108,6 +108,12 @@ def test_the_frame_rate_is_stored_exactly(
     assert sorted(times) == pytest.approx([number / stored for number in range(10)], abs=1e-4)
 
 
+def test_the_colour_space_is_stated(tmp_path: Path, picture: Picture) -> None:
+    write_video(tmp_path / "a.mp4", [picture(0)], 25)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].codec_context.colorspace == 6  # ITU-R BT.601
+
+
 def test_frames_are_encoded_as_they_come_and_then_let_go(tmp_path: Path) -> None:
     alive: list[weakref.ref[np.ndarray]] = []
     most = 0
@@ -158,7 +164,7 @@ def test_no_frames_is_an_error_and_no_file(tmp_path: Path) -> None:
 
 
 def test_an_unknown_suffix_is_named_with_the_nearest_known(tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match="'.mp5'") as caught:
+    with pytest.raises(VideoError, match=r"'\.mp5'") as caught:
         write_video(tmp_path / "a.mp5", [], 25)
     assert "'.mp4'" in caught.value.remedy
 

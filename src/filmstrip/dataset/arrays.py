@@ -8,10 +8,10 @@ https://github.com/archit0030/Action-Recognition-Model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,9 +129,9 @@ def _pairs_by_place(content: object) -> list[tuple[str, Any, Any]]:
 
 
 def _flatten(content: object) -> Iterator[Any]:
-    holds_clips = isinstance(content, list) and any(map(_is_clips, content))
-    if isinstance(content, tuple) or holds_clips:
-        for value in content:  # type: ignore[attr-defined]
+    is_pair = isinstance(content, list) and not _is_clips(content) and any(map(_is_clips, content))
+    if isinstance(content, tuple) or is_pair:
+        for value in cast(Iterable[object], content):
             yield from _flatten(value)
     else:
         yield content
@@ -178,7 +178,8 @@ def _label_texts(labels: Any, class_names: Any, source: Path) -> list[str]:
         values = np.char.decode(values, "utf-8")
     if values.dtype.kind == "U":
         return [str(text) for text in values]
-    whole = values.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # not-a-number becomes some number, and differs from it
+        whole = values.astype(np.int64)
     if np.any(whole != values):
         raise _unfit(source, "labels that are not whole numbers")
     if class_names is None:

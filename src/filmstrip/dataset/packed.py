@@ -13,14 +13,14 @@ import zipfile
 from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from filmstrip.dataset.arrays import clip_arrays, to_frames
-from filmstrip.dataset.rows import Listing, VideoRow
+from filmstrip.dataset.rows import Listing, VideoRow, split_name
 from filmstrip.dataset.unpickle import load_arrays, refuse_beyond_memory
 from filmstrip.errors import DatasetError
 
@@ -57,10 +57,10 @@ class PackedClips:
         self._parts = arrays.parts
         self._ends = list(accumulate(map(len, arrays.parts)))
         self._scale = arrays.scale
-        self._lengths = self._checked_lengths(arrays.extras.get("lengths"))
         self.labels = arrays.labels
         self.class_names = arrays.class_names
-        self.splits = self._texts(arrays.extras.get("splits")) or arrays.splits
+        self._lengths = self._checked_lengths(arrays.extras.get("lengths"))
+        self.splits = self._checked_splits(arrays.extras.get("splits")) or arrays.splits
         self.groups = self._texts(arrays.extras.get("groups")) or ("",) * len(self)
         self.names = self._texts(arrays.extras.get("names")) or ("",) * len(self)
         self.info = _info(arrays.extras.get("info"))
@@ -98,6 +98,17 @@ class PackedClips:
                 "make the file again.",
             )
         return [int(length) for length in values]
+
+    def _checked_splits(self, values: Any) -> tuple[str, ...]:
+        texts = self._texts(values)
+        splits = tuple(split_name(text) if text else "" for text in texts)
+        if None in splits:
+            raise DatasetError(
+                f"{self.path}: splits hold {texts[splits.index(None)]!r}",
+                "train, val, test or an empty text for each clip",
+                "make the file again.",
+            )
+        return cast(tuple[str, ...], splits)
 
     def _texts(self, values: Any) -> tuple[str, ...]:
         if values is None:

@@ -7,7 +7,8 @@ import hashlib
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from timm.models import FeatureInfo
+from torch import Tensor, nn
 
 from filmstrip.model.backbone import Backbone
 
@@ -49,9 +50,15 @@ class Engine:
         """A hash of all that decides the features: the network's structure, weights and scaling."""
         digest = hashlib.blake2b(digest_size=16)
         backbone = self.backbone
-        digest.update(repr((str(backbone.trunk), backbone.grid, backbone.mean)).encode())
-        digest.update(repr(backbone.std).encode())
+        structure = (str(backbone.trunk), _stages(backbone.trunk), backbone.grid)
+        digest.update(repr((structure, backbone.mean, backbone.std)).encode())
         for name, tensor in sorted(backbone.trunk.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def _stages(trunk: nn.Module) -> list[tuple[int, ...]]:
+    """The stages that are read: timm keeps every layer of some networks, whichever stage it is."""
+    infos = [getattr(module, "feature_info", None) for module in trunk.modules()]
+    return [tuple(info.out_indices) for info in infos if isinstance(info, FeatureInfo)]

@@ -61,7 +61,7 @@ class Extraction:
 
     def summary(self) -> str:
         """How it went so far, in a few words."""
-        return f"{self.num_hits} from the cache, {len(self.skipped)} unreadable"
+        return f"{self.num_hits} cached, {len(self.skipped)} unreadable"
 
     def add(self, row: VideoRow, extracted: Extracted) -> None:
         """Note that ``row`` is in the store, whatever split it may belong to."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filmstrip.dataset.packed import PackedClips
-from filmstrip.dataset.rows import VideoRow
+from filmstrip.dataset.rows import VideoRow, is_there
 from filmstrip.errors import NoVideoError
 from filmstrip.features.store import ClipFacts
 from filmstrip.video.decode import read_clip
@@ -66,15 +66,21 @@ def content_hash(row: VideoRow) -> str:
         digest.update(repr(frames.shape).encode())
         digest.update(frames.data)
         return digest.hexdigest()
+    if not is_there(row.path):  # to open a pipe would be to wait for its writer
+        raise _unreadable(row.path, "there is no such file")
     try:
         with row.path.open("rb") as file:
             return hashlib.file_digest(file, lambda: digest).hexdigest()
     except OSError as error:
-        raise NoVideoError(
-            f"{row.path}: cannot be read ({error.strerror})",
-            "a video file that is there and that this user may read",
-            "check the path and its permissions.",
-        ) from error
+        raise _unreadable(row.path, error.strerror) from error
+
+
+def _unreadable(path: Path, reason: str | None) -> NoVideoError:
+    return NoVideoError(
+        f"{path}: cannot be read ({reason})",
+        "a video file that is there and that this user may read",
+        "check the path and its permissions.",
+    )
 
 
 @lru_cache(maxsize=4)

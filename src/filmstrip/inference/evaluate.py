@@ -119,4 +119,5 @@ def _answer(
             features = store.read(extraction[row].keys[0])
             logits = sequence(features[None], torch.tensor([len(features)]))
             probs.append(logits[0].double().softmax(dim=0).numpy())
-    return replace(index, rows=rows), np.array(probs), extraction.skipped
+    answers = np.array(probs).reshape(len(rows), len(spec.class_names))
+    return replace(index, rows=rows), answers, extraction.skipped

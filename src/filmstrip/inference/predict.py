@@ -71,13 +71,19 @@ class Predictor:
         """The answer to frames (T, H, W, 3) uint8, RGB, shown at a steady rate.
 
         Raises:
-            NoVideoError: there is no frame, or the array has another shape or type.
+            NoVideoError: there is no frame, the array has another shape or type, or the rate is 0.
         """
         if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not frames.size:
             raise NoVideoError(
                 f"an array of shape {frames.shape} and type {frames.dtype}",
                 "frames of shape (T, H, W, 3) and type uint8, RGB, at least one",
                 "convert the array, or give the path of a video file.",
+            )
+        if not 0 < frames_per_second < np.inf:
+            raise NoVideoError(
+                f"frames_per_second={frames_per_second}",
+                "a frame rate above 0, such as 25 or 29.97",
+                "give the number of frames that are shown in one second.",
             )
         times_seconds = np.arange(len(frames)) / frames_per_second
         chosen = sample_indices(self.spec.sampling, times_seconds, len(frames) / frames_per_second)
@@ -104,7 +110,7 @@ def load(folder: str | Path) -> Predictor:
 
 
 def videos_below(paths: Iterable[str | Path]) -> list[Path]:
-    """The files themselves, and for each folder all videos below it, in order.
+    """The files themselves, and for each folder all videos below it, in order, but hidden ones.
 
     Raises:
         NoVideoError: a folder holds none.
@@ -114,7 +120,13 @@ def videos_below(paths: Iterable[str | Path]) -> list[Path]:
         if not path.is_dir():
             files.append(path)
             continue
-        found = sorted(file for file in path.rglob("*") if file.is_file() and is_video(file))
+        found = sorted(
+            file
+            for file in path.rglob("*")
+            if is_video(file)
+            and file.is_file()
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        )
         if not found:
             raise NoVideoError(
                 f"{path}: holds no video",

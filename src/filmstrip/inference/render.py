@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from filmstrip.errors import VideoError
 from filmstrip.inference.predict import Prediction
 from filmstrip.video.decode import iterate_frames
 from filmstrip.video.encode import write_video
@@ -35,10 +36,16 @@ def render(
         advance: called after each frame.
 
     Raises:
-        VideoError: the source cannot be read, or the suffix is unknown.
+        VideoError: the source cannot be read, ``out`` is the source, or its suffix is unknown.
         StorageError: the disk is full or cannot be written.
     """
     info = probe(source)
+    if out.exists() and out.samefile(source):
+        raise VideoError(
+            f"{out}: is the video itself",
+            "another file for the copy with its labels",
+            "give another path to --render.",
+        )
 
     def drawn() -> Iterator[NDArray[np.uint8]]:
         overlay = _overlay(prediction, info.width, info.height)

@@ -7,23 +7,21 @@ the cells of its pooling grid. The head asks nothing else.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from filmstrip.errors import RecipeError, nearest
+from filmstrip.errors import RecipeError
 from filmstrip.model.convnet import ConvNet
 from filmstrip.model.resnet import ResNet50
-from filmstrip.model.specs import BackboneSpec, ConvNetSpec, ResNet50Spec, TimmBackboneSpec
+from filmstrip.model.specs import BackboneSpec, ConvNetSpec, TimmBackboneSpec
+from filmstrip.model.timm_trunk import build_trunk, pretrained_config
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
 
 
 class Backbone(nn.Module):
@@ -107,14 +105,14 @@ class Backbone(nn.Module):
 
 
 def _unfold(module: nn.Module) -> list[nn.Module]:
-    """Children in order, with plain containers replaced by what they hold."""
+    """Children in order, with wrappers and plain containers replaced by what they hold."""
     children = list(module.children())
     if not children:
         return [module]
+    is_wrapper = len(children) == 1 and not isinstance(module, nn.Sequential)
     unfolded: list[nn.Module] = []
     for child in children:
         is_container = type(child) in (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-        is_wrapper = len(children) == 1
         unfolded.extend(_unfold(child) if is_container or is_wrapper else [child])
     return unfolded
 
@@ -127,10 +125,17 @@ def build_backbone(spec: BackboneSpec, input_size: int) -> Backbone:
         input_size: side in pixels of the square frames that it will see.
 
     Raises:
-        RecipeError: the name is unknown, or the stage does not exist.
+        RecipeError: the name is unknown, the stage does not exist, or the network cannot see
+            frames of this size.
     """
-    if isinstance(spec, ConvNetSpec):
-        trunk: nn.Module = ConvNet(spec.channels)
+    made_for = input_size
+    if isinstance(spec, TimmBackboneSpec):
+        trunk, num_channels = build_trunk(spec, input_size)
+        config = pretrained_config(spec.name)
+        mean, std = config["mean"], config["std"]
+        if not config["fixed_input_size"]:
+            made_for = config["input_size"][1]
+    elif isinstance(spec, ConvNetSpec):
         smallest = 2 ** len(spec.channels)
         if input_size < smallest:
             raise RecipeError(
@@ -139,71 +144,9 @@ def build_backbone(spec: BackboneSpec, input_size: int) -> Backbone:
                 "halves the picture",
                 f"use --set framing.size={smallest} or more, or fewer blocks.",
             )
-        return Backbone(
-            trunk, spec.channels[-1], spec.grid, (0.5,) * 3, (0.5,) * 3, input_size, spec.trainable
-        )
-    if isinstance(spec, ResNet50Spec):
-        trunk = ResNet50(spec.stride_on)
+        trunk, num_channels = ConvNet(spec.channels), spec.channels[-1]
+        mean, std = HALF, HALF
+    else:
+        trunk, num_channels = ResNet50(spec.stride_on), ResNet50.num_channels
         mean, std = IMAGENET_MEAN, IMAGENET_STD
-        return Backbone(trunk, 2048, spec.grid, mean, std, input_size, spec.trainable)
-    return _build_timm(spec, input_size)
-
-
-def _build_timm(spec: TimmBackboneSpec, input_size: int) -> Backbone:
-    if not timm.is_model(spec.name):
-        raise RecipeError(
-            f"backbone.name={spec.name}: timm {timm.__version__} has no such model",
-            "the name of a timm model, such as vgg16, resnet50 or tf_efficientnet_lite0",
-            nearest(spec.name, timm.list_models()),
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # timm's notes on renamed models
-        config = _pretrained_config(spec.name)
-        resize = {"img_size": input_size} if config["fixed_input_size"] else {}
-        trunk = create_trunk(spec, **resize)
-    channels = trunk.feature_info.channels()[-1]
-    if getattr(trunk, "output_fmt", "NCHW") == "NHWC":
-        trunk = _ChannelsFirst(trunk)
-    mean, std = config["mean"], config["std"]
-    return Backbone(trunk, channels, spec.grid, mean, std, config["input_size"][1], spec.trainable)
-
-
-def create_trunk(spec: TimmBackboneSpec, **options: Any) -> Any:
-    """timm's network up to the stage that ``spec`` names; ``options`` go to timm."""
-    create = partial(timm.create_model, spec.name, features_only=True)
-    try:
-        return create(out_indices=(spec.stage,), **options)
-    except IndexError as error:
-        num_stages = len(create().feature_info.channels())
-        raise RecipeError(
-            f"backbone.stage={spec.stage}: {spec.name} has {num_stages} stages",
-            f"a stage from 0 to {num_stages - 1}, or -1 for the last",
-            "change it with --set backbone.stage=N.",
-        ) from error
-    except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
-        raise RecipeError(
-            f"backbone.name={spec.name}: timm offers no feature maps for it ({error})",
-            "a timm model that can be created with features_only=True",
-            "choose a backbone such as resnet50, convnext_tiny or tf_efficientnet_lite0.",
-        ) from error
-
-
-def _pretrained_config(name: str) -> dict[str, Any]:
-    """timm's mean, std and input size of a model; old names of renamed models work too."""
-    config = timm.get_pretrained_cfg(name)
-    if config is not None:
-        return dict(config.to_dict())
-    return dict(timm.create_model(name).pretrained_cfg)
-
-
-class _ChannelsFirst(nn.Module):
-    """A trunk whose maps come out as (N, H, W, C), turned to (N, C, H, W)."""
-
-    def __init__(self, trunk: nn.Module) -> None:
-        super().__init__()
-        self.trunk = trunk
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Maps (N, C, h, w) of ``frames`` (N, 3, H, W)."""
-        maps: Tensor = self.trunk(frames)[-1]
-        return maps.permute(0, 3, 1, 2)
+    return Backbone(trunk, num_channels, spec.grid, mean, std, made_for, spec.trainable)

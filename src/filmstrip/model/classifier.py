@@ -102,10 +102,12 @@ def load_classifier(folder: Path) -> VideoClassifier:
             "give the --out folder of a finished 'filmstrip train', or finish it with --resume.",
         )
     try:
-        spec = ClassifierSpec.model_validate_json(config.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as error:
+        spec = ClassifierSpec.model_validate_json(config.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
         raise RunError(
-            f"{config}: is not a Filmstrip model's configuration ({str(error).splitlines()[0]})",
+            f"{config}: is not a Filmstrip model's configuration ({place}: {first['msg']})",
             "the config.json that 'filmstrip train' wrote",
             "copy the model folder again, or train it again with this version.",
         ) from error
@@ -113,9 +115,9 @@ def load_classifier(folder: Path) -> VideoClassifier:
     try:
         classifier.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())  # torch lists every tensor that does not fit
         raise WeightsError(
-            f"{folder / WEIGHTS_FILE}: does not fit its {CONFIG_FILE} "
-            f"({str(error).splitlines()[0]})",
+            f"{folder / WEIGHTS_FILE}: does not fit its {CONFIG_FILE} ({reason[:200]})",
             "the two files of one training",
             "copy the model folder again.",
         ) from error

@@ -114,12 +114,13 @@ def with_differences(features: Tensor, lags: tuple[int, ...]) -> Tensor:
 
     The first ``lag`` frames are compared with the first frame, so nothing looks ahead.
     """
+    num_frames = features.shape[1]
     parts = [features]
     for lag in lags:
-        earlier = torch.cat(
-            [features[:, :1].expand(-1, lag, -1), features[:, :-lag]], dim=1
-        )  # (B, lag + T - lag, D), longer than T where the clip is shorter than the lag
-        parts.append(features - earlier[:, : features.shape[1]])
+        num_first = min(lag, num_frames)
+        first = features[:, :1].expand(-1, num_first, -1)
+        earlier = torch.cat([first, features[:, : num_frames - num_first]], dim=1)  # (B, T, D)
+        parts.append(features - earlier)
     return torch.cat(parts, dim=2)
 
 
@@ -142,8 +143,9 @@ def _map_packed(module: nn.Module, packed: PackedSequence) -> PackedSequence:
 def _initialise(layer: nn.Module) -> None:
     """Glorot input kernels, orthogonal recurrent kernels, zero biases, and an open forget gate.
 
-    As Keras does, whose published examples several recipes follow; torch's own default draws all
-    of them from one narrow uniform distribution.
+    These are Keras's choices, whose published examples several recipes follow, made for each gate
+    by itself (Keras draws all gates as one matrix); torch's own default draws everything from one
+    narrow uniform distribution.
     """
     is_lstm = isinstance(layer, nn.LSTM)
     for name, parameter in layer.named_parameters():

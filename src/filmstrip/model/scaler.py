@@ -61,7 +61,7 @@ class Scaler(nn.Module):
         elif self.spec.kind == "standard":
             mean, variance, _ = _moments(clips, with_covariance=False)
             self.offset.copy_(mean)
-            self.scale.copy_(_inverse(variance.sqrt()))
+            self.scale.copy_(_inverse(variance.sqrt(), mean.abs()))
         elif self.spec.kind == "pca":
             self._fit_pca(clips)
 
@@ -72,15 +72,15 @@ class Scaler(nn.Module):
             low = torch.minimum(low, features.amin(dim=0))
             high = torch.maximum(high, features.amax(dim=0))
         self.offset.copy_(low)
-        self.scale.copy_(_inverse(high - low))
+        self.scale.copy_(_inverse(high - low, torch.maximum(low.abs(), high.abs())))
 
     def _fit_pca(self, clips: Iterable[Tensor]) -> None:
         mean, _, covariance = _moments(clips, with_covariance=True)
         variances, directions = torch.linalg.eigh(covariance)  # ascending
-        variances = variances.flip(0)[: self.num_features].clamp(min=0)
+        deviations = variances.flip(0)[: self.num_features].clamp(min=0).sqrt()
         directions = directions.flip(1)[:, : self.num_features]
         self.offset.copy_(mean)
-        self.scale.copy_(directions * _inverse(variances.sqrt()))
+        self.scale.copy_(directions * _inverse(deviations, deviations.max()))
 
 
 def _moments(clips: Iterable[Tensor], with_covariance: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,7 +111,7 @@ def _moments(clips: Iterable[Tensor], with_covariance: bool) -> tuple[Tensor, Te
     return mean + pivot, variance, covariance
 
 
-def _inverse(spread: Tensor) -> Tensor:
-    """1 / spread, and 0 where a dimension does not vary at all: it then carries nothing."""
-    floor = spread.max() * 1e-6
-    return torch.where(spread > floor, 1 / spread.clamp(min=1e-30), torch.zeros_like(spread))
+def _inverse(spread: Tensor, magnitude: Tensor) -> Tensor:
+    """1 / spread, and 0 where it is but rounding of values of this magnitude, or nothing."""
+    varies = spread > (1e-6 * magnitude).clamp(min=torch.finfo(torch.float32).tiny)
+    return torch.where(varies, 1 / torch.where(varies, spread, 1), 0)

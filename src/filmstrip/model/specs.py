@@ -14,9 +14,9 @@ from filmstrip.video.transforms import Framing
 
 
 class Spec(BaseModel):
-    """A frozen setting in which an unknown key is an error."""
+    """A frozen setting in which an unknown key, an infinity or a NaN is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _as_tuple(value: object) -> object:
@@ -25,6 +25,9 @@ def _as_tuple(value: object) -> object:
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_as_tuple)]
 """One size, or a list of them: ``512`` means ``[512]``."""
+
+SomeSizes = Annotated[Sizes, Field(min_length=1)]
+"""``Sizes``, at least one."""
 
 Grid = Annotated[int, Field(ge=1, le=7)]
 """Cells along each side of the pooling grid; 1 pools a frame to one vector."""
@@ -62,7 +65,7 @@ class ConvNetSpec(Spec):
     """
 
     kind: Literal["convnet"] = "convnet"
-    channels: Sizes = (32, 64, 128, 256)
+    channels: SomeSizes = (32, 64, 128, 256)
     grid: Grid = 1
     trainable: TrainableUnits = -1
 
@@ -127,7 +130,7 @@ class RecurrentHeadSpec(Spec):
 
     kind: Literal["recurrent"] = "recurrent"
     cell: Literal["lstm", "gru"] = "gru"
-    hidden: Sizes = (256,)
+    hidden: SomeSizes = (256,)
     bidirectional: bool = False
     pooling: Literal["last", "mean", "max", "mean-max", "attention"] = "last"
     differences: Sizes = ()

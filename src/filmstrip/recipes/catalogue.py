@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -68,7 +69,8 @@ def override(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     """
     settings = recipe.model_dump(mode="json")
     # A section's kind decides which other keys it has, so kinds are set first.
-    for text in sorted(overrides, key=lambda text: not text.split("=")[0].endswith(".kind")):
+    texts = sorted(overrides, key=lambda text: not text.split("=")[0].strip().endswith(".kind"))
+    for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
             raise RecipeError(
@@ -77,7 +79,7 @@ def override(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
                 "write --set KEY=VALUE.",
             )
         _set(settings, key.strip(), _parse(text, value))
-    return _validated(settings, f"recipe {recipe.name} with {', '.join(overrides) or 'no change'}")
+    return _validated(settings, f"recipe {recipe.name} with {', '.join(texts) or 'no change'}")
 
 
 def _set(settings: dict[str, Any], key: str, value: object) -> None:
@@ -88,27 +90,25 @@ def _set(settings: dict[str, Any], key: str, value: object) -> None:
         if not isinstance(inner, dict):
             raise _unknown_key(key, settings)
         place = inner
-    if last == "kind" and len(sections) == 1 and value != place.get("kind"):
-        settings[sections[0]] = _defaults(sections[0], value)
-    elif last in place:
-        place[last] = value
-    else:
+    if last not in place:
         raise _unknown_key(key, settings)
+    if last == "kind" and value != place["kind"]:
+        settings[sections[0]] = _defaults(sections[0], value)
+    else:
+        place[last] = value
 
 
 def _defaults(section: str, kind: object) -> dict[str, Any]:
-    """Every key of the section's ``kind``, with its default where it has one."""
-    union = get_args(Recipe.model_fields[section].annotation) or (
-        Recipe.model_fields[section].annotation,
-    )
-    for spec in union:
-        if isinstance(spec, type) and issubclass(spec, BaseModel):
-            field = spec.model_fields.get("kind")
-            if field is not None and field.default == kind:
-                return {
-                    name: None if info.is_required() else info.default
-                    for name, info in spec.model_fields.items()
-                }
+    """Every key of the section, with its default where it has one, and this ``kind``."""
+    annotation = Recipe.model_fields[section].annotation
+    specs: Iterable[type[BaseModel]] = get_args(annotation) or (annotation,)
+    for spec in specs:
+        if kind in get_args(spec.model_fields["kind"].annotation):
+            defaults = {
+                name: None if field.is_required() else field.default
+                for name, field in spec.model_fields.items()
+            }
+            return {**defaults, "kind": kind}
     return {"kind": kind}
 
 
@@ -132,7 +132,7 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> Iterable[str]:
 def _parse(text: str, value: str) -> object:
     try:
         return yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # such as a 13th month
         raise RecipeError(
             f"override {text!r}: the value is not YAML",
             "a number, a word, or a list such as [16, 8]",
@@ -143,9 +143,10 @@ def _parse(text: str, value: str) -> object:
 def _read(path: Path) -> Recipe:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
         raise RecipeError(
-            f"{path}: cannot be read as a recipe ({str(error).splitlines()[0]})",
+            f"{path}: cannot be read as a recipe ({reason})",
             "a YAML file as 'filmstrip recipes NAME --save my.yaml' writes it",
             "check the path, or save a recipe and start from that.",
         ) from error
@@ -156,13 +157,39 @@ def _validated(settings: object, origin: str) -> Recipe:
     try:
         return Recipe.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the recipe"
+        # A misspelt key is both unknown and missing: the unknown one tells more.
+        fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+        key = _key(settings, fault["loc"])
+        expected, hint = fault["msg"], ""
+        if fault["type"] == "extra_forbidden":
+            expected, hint = "a setting that there is", nearest(key, _keys_of(Recipe)) + " "
+        value = "is missing" if fault["type"] == "missing" else f"= {reprlib.repr(fault['input'])}"
         raise RecipeError(
-            f"{origin}: {place} = {first.get('input')!r}",
-            first["msg"],
-            "'filmstrip recipes NAME' shows each setting of a recipe with its value.",
+            f"{origin}: {key or 'the recipe'} {value}",
+            expected,
+            f"{hint}'filmstrip recipes NAME' shows each setting of a recipe with its value.",
         ) from error
+
+
+def _key(settings: object, places: Iterable[int | str]) -> str:
+    """``head.hidden`` of pydantic's ``("head", "recurrent", "hidden")``: a kind is no key."""
+    key = []
+    for place in places:
+        if isinstance(settings, dict):
+            if place == settings.get("kind"):
+                continue
+            settings = settings.get(place)
+        key.append(str(place))
+    return ".".join(key)
+
+
+def _keys_of(spec: type[BaseModel], prefix: str = "") -> Iterable[str]:
+    """Every section and key that there is, whatever the kinds."""
+    for name, field in spec.model_fields.items():
+        yield prefix + name
+        for part in get_args(field.annotation) or (field.annotation,):
+            if isinstance(part, type(BaseModel)):
+                yield from _keys_of(part, f"{prefix}{name}.")
 
 
 def _module(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from filmstrip.model.specs import BackboneSpec, HeadSpec, ScalerSpec, Spec
 from filmstrip.video.sampling import Sampling
@@ -57,7 +57,7 @@ class TrainingSpec(Spec):
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0
     early_stopping: Annotated[int, Field(ge=0)] = 0
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
-    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(str)] = "auto"
     views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
     augmentation: Augmentation = Augmentation()
     gpu_memory_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -130,7 +130,15 @@ class EpochShuffle(Sampler[int]):
 
 def training_batches(clips: StoredClips, batch_size: int) -> DataLoader[tuple[Tensor, int]]:
     """Shuffled batches of ``clips``."""
-    return DataLoader(clips, batch_size, sampler=EpochShuffle(clips), collate_fn=collate)
+    return DataLoader(
+        clips,
+        batch_size,
+        sampler=EpochShuffle(clips),
+        collate_fn=collate,
+        # Else each pass draws a number from the generator that dropout uses, and a resumed training
+        # would draw it at another moment.
+        generator=torch.Generator(),
+    )
 
 
 def evaluation_batches(clips: StoredClips, batch_size: int) -> DataLoader[tuple[Tensor, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,66 +13,23 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from filmstrip.errors import RunError
 from filmstrip.recipes.recipe import TrainingSpec
-from filmstrip.storage import write_table, writing
+from filmstrip.storage import writing
+from filmstrip.training.callbacks import (
+    Checkpoints,
+    EpochReporter,
+    HistoryWriter,
+    Interruption,
+    ResumableEarlyStopping,
+    WholeFiles,
+)
 from filmstrip.training.learner import Learner
 from filmstrip.training.reporter import Advance
-
-HISTORY_COLUMNS = (
-    "epoch",
-    "train_loss",
-    "val_loss",
-    "train_accuracy",
-    "val_accuracy",
-    "learning_rate",
-)
-
-
-class EpochReporter(Callback):
-    """Tells a reporter's phase of each epoch that ends."""
-
-    def __init__(self, advance: Advance) -> None:
-        self.advance = advance
-        self.num_told = 0
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, _module: pl.LightningModule) -> None:
-        """Say how the validation part fares; epochs that a checkpoint brought count too."""
-        figures = trainer.callback_metrics
-        words = f"validation accuracy {figures['val_accuracy']:.2f}"
-        while self.num_told <= trainer.current_epoch:
-            self.advance(words)
-            self.num_told += 1
-
-
-class HistoryWriter(Callback):
-    """Keeps ``history.csv`` in step with the last checkpoint: a row for each whole epoch."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: list[dict[str, Any]] = []
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, _module: pl.LightningModule) -> None:
-        """Add the epoch's row and write the file anew."""
-        figures = trainer.callback_metrics
-        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1}
-        for name in HISTORY_COLUMNS[1:-1]:
-            row[name] = round(float(figures[name]), 6) if name in figures else ""
-        row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
-        self.rows.append(row)
-        write_table(self.path, HISTORY_COLUMNS, self.rows)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Saved in the checkpoint, so that a resumed run's history has no gap."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Taken up from the checkpoint."""
-        self.rows = state["rows"]
 
 
 def fit(
@@ -98,24 +56,18 @@ def fit(
         KeyboardInterrupt: Ctrl-C; the last whole epoch is kept, ``resume`` goes on from it.
         StorageError: the disk is full; likewise.
     """
-    checkpoints = folder / "checkpoints"
-    last = checkpoints / "last.ckpt"
-    best = ModelCheckpoint(
-        dirpath=checkpoints,
-        filename="best",
-        monitor=training.monitor,
-        mode="min" if training.monitor == "val_loss" else "max",
-        save_last=True,
-        enable_version_counter=False,
-    )
+    checkpoints = Checkpoints(folder / "checkpoints", training.monitor)
+    interruption = Interruption()
     watchers: list[Callback] = [
-        best,
+        checkpoints,
+        interruption,
         HistoryWriter(folder / "history.csv"),
         EpochReporter(advance),
     ]
     if training.early_stopping:
+        mode = "min" if training.monitor == "val_loss" else "max"
         watchers.append(
-            EarlyStopping(training.monitor, patience=training.early_stopping, mode=best.mode)
+            ResumableEarlyStopping(training.monitor, patience=training.early_stopping, mode=mode)
         )
     with quiet(), writing(folder), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
@@ -125,6 +77,7 @@ def fit(
             precision=_precision(training.precision),
             gradient_clip_val=training.gradient_clip or None,
             callbacks=watchers,
+            plugins=[WholeFiles()],
             logger=TensorBoardLogger(folder, name=None, version="logs"),
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -132,8 +85,8 @@ def fit(
             log_every_n_steps=1,
             devices=1,
         )
-        checkpoint = str(last) if resume and last.is_file() else None
-        with _interruptible():
+        checkpoint = checkpoints.last if resume and checkpoints.last.is_file() else None
+        with _interruptible(interruption):
             trainer.fit(
                 learner,
                 training_batches,
@@ -141,7 +94,7 @@ def fit(
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
-    _load(learner, checkpoints / "best.ckpt")
+    _load(learner, checkpoints.best)
 
 
 def _load(learner: Learner, checkpoint: Path) -> None:
@@ -154,6 +107,13 @@ def _load(learner: Learner, checkpoint: Path) -> None:
     learner.load_state_dict(
         torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     )
+    if not all(bool(parameter.isfinite().all()) for parameter in learner.parameters()):
+        raise RunError(
+            f"{checkpoint.parent.parent}: the training diverged, its weights are not finite",
+            "a loss that falls",
+            "train into another folder with a lower training.learning_rate, or with "
+            "training.gradient_clip=1.",
+        )
     learner.cpu().eval()
 
 
@@ -178,12 +138,17 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Turn Lightning's exit after Ctrl-C into ``KeyboardInterrupt``, and give the signal back."""
+def _interruptible(interruption: Interruption) -> Iterator[None]:
+    """Let ``interruption`` hear of Ctrl-C, raise ``KeyboardInterrupt``, and give the signal back."""
+    hears = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
+    if hears:
+        signal.signal(signal.SIGINT, interruption.ask)
     try:
         yield
-    except SystemExit as error:
+    except SystemExit as error:  # Lightning's way to end after Ctrl-C
         raise KeyboardInterrupt from error
     finally:
-        signal.signal(signal.SIGINT, handler)
+        if hears:
+            signal.signal(signal.SIGINT, handler)
+    interruption.obey()

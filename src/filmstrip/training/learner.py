@@ -75,6 +75,20 @@ class Learner(pl.LightningModule):
         self.log("val_loss", loss, on_epoch=True, prog_bar=True, batch_size=len(labels))
         self.log("val_accuracy", self.val_accuracy, on_epoch=True, prog_bar=True)
 
+    def on_train_epoch_end(self) -> None:
+        """Step a plateau schedule before the epoch's checkpoint is written.
+
+        Lightning steps it afterwards, so that a resumed run would miss a step.
+        """
+        if self.training_spec.schedule == "plateau":
+            plateau: Any = self.lr_schedulers()
+            plateau.step(self.trainer.callback_metrics["val_loss"])
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step any other schedule."""
+        if self.training_spec.schedule != "plateau":
+            super().lr_scheduler_step(scheduler, metric)
+
     def configure_optimizers(self) -> Any:
         """The optimizer and schedule of the recipe."""
         spec = self.training_spec

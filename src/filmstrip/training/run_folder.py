@@ -146,8 +146,8 @@ class RunFolder:
                 "data to evaluate, but it does not know its own split.",
             ) from error
 
-    def start(self, request: TrainingRequest, resume: bool) -> None:
-        """Make the folder ready for ``request``.
+    def check(self, request: TrainingRequest, resume: bool) -> None:
+        """See that the folder is free for ``request``.
 
         Raises:
             RunError: it holds something else, another run, or an unfinished one without ``resume``.
@@ -155,19 +155,25 @@ class RunFolder:
         if self.request_file.is_file():
             self._check_resumable(request, resume)
             return
-        strangers = [path.name for path in self.path.iterdir() if path.name != ".lock"]
+        # Hidden files are the lock, and what a desktop or a killed process left.
+        strangers = [path.name for path in self.path.iterdir() if not path.name.startswith(".")]
         if strangers:
             raise RunError(
                 f"{self.path}: holds {strangers[0]!r} and is no run folder",
                 "a new or empty folder for the run",
                 "give another --out.",
             )
+
+    def start(self, request: TrainingRequest) -> None:
+        """Write down what the run is asked to do; a resumed run has done so."""
+        if self.request_file.is_file():
+            return
         versions = {name: version(name) for name in _REPORTED_PACKAGES}
         versions["python"] = platform.python_version()
         stored = {"request": request.model_dump(mode="json"), "versions": versions}
+        self.write_json(self.request_file, stored)
         with replacing(self.path / "recipe.yaml") as temporary:
             temporary.write_text(to_yaml(request.recipe), encoding="utf-8")
-        self.write_json(self.request_file, stored)
 
     def _check_resumable(self, request: TrainingRequest, resume: bool) -> None:
         finished = self.metrics_file.is_file()
@@ -205,9 +211,22 @@ class RunFolder:
         write_table(self.skipped_file, ("path", "reason"), rows)
 
     def without_skipped(self, index: VideoIndex) -> VideoIndex:
-        """The clips of ``index`` that the run did not leave out."""
-        with self.skipped_file.open(encoding="utf-8", errors="surrogateescape") as file:
-            skipped = [index.root / row["path"] for row in csv.DictReader(file)]
+        """The clips of ``index`` that the run did not leave out.
+
+        Raises:
+            RunError: the run has not come so far as to know.
+        """
+        try:
+            with self.skipped_file.open(
+                encoding="utf-8", errors="surrogateescape", newline=""
+            ) as file:
+                skipped = [index.root / row["path"] for row in csv.DictReader(file)]
+        except OSError as error:
+            raise RunError(
+                f"{self.path}: is an unfinished run (no {self.skipped_file.name})",
+                "a finished run",
+                "finish it with 'filmstrip train' and --resume.",
+            ) from error
         return index.without(skipped)
 
 

@@ -15,8 +15,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
 from filmstrip.dataset.index import VideoIndex
-from filmstrip.dataset.split import fold_splits, split_index
+from filmstrip.dataset.split import check_leaks, fold_splits, missing_classes, split_index
 from filmstrip.dataset.split_file import read_splits, write_splits
+from filmstrip.errors import DatasetError
 from filmstrip.features.engine import Engine
 from filmstrip.features.extract import Extraction, Extractor
 from filmstrip.features.source import ClipReader
@@ -61,7 +62,7 @@ def train(
     """
     with locked(out):
         folder = RunFolder(out)
-        folder.start(request, resume)
+        folder.check(request, resume)
         finished = folder.metrics()
         if finished is not None:
             return finished
@@ -103,7 +104,13 @@ class _Trainer:
         _limit_gpu_memory(self.recipe.training.gpu_memory_fraction)
         index = self.request.open_index()
         self.reporter.note(f"{len(index.class_names)} classes; {index.grouping}.")
-        inputs = self._prepare(index)
+        backbone, origin = self._load_backbone()
+        # Not before: a mistyped path or name leaves no run behind that bars the next attempt.
+        folder.start(self.request)
+        # A backbone that still has to learn from the training part has no features to give yet.
+        is_ready = backbone.is_frozen and not self._must_pretrain
+        extraction = self._extract(index, Engine(backbone) if is_ready else None)
+        inputs = _Inputs(backbone, origin, extraction)
         unreadable = inputs.extraction.skipped
         index = index.without(file.path for file in unreadable)
         skipped = (*index.skipped, *unreadable)
@@ -140,14 +147,6 @@ class _Trainer:
         self._run_part(folder, split_index(unsplit, seed, val_fraction, 0.0), inputs)
         return answers
 
-    def _prepare(self, index: VideoIndex) -> _Inputs:
-        """The backbone and what it makes of every clip, before any split is known."""
-        backbone, origin = self._load_backbone()
-        # A backbone that still has to learn from the training part has no features to give yet.
-        is_ready = backbone.is_frozen and not self._must_pretrain
-        extraction = self._extract(index, Engine(backbone) if is_ready else None)
-        return _Inputs(backbone, origin, extraction)
-
     @property
     def _must_pretrain(self) -> bool:
         spec = self.recipe.backbone
@@ -178,6 +177,7 @@ class _Trainer:
 
     def _run_part(self, folder: RunFolder, index: VideoIndex, inputs: _Inputs) -> Answers:
         """Train on one split, save the classifier, and answer every clip with it."""
+        self._check_sides(index)
         write_splits(index, folder.splits_file)
         if self._must_pretrain:
             inputs = self._pretrained(folder, index, inputs)
@@ -202,6 +202,27 @@ class _Trainer:
         probs = _answer(network, self._clips(index, inputs.extraction))
         facts = [inputs.extraction[row].facts for row in index.rows]
         return Answers(index, probs, facts)
+
+    def _check_sides(self, index: VideoIndex) -> None:
+        """Refuse what cannot be learnt from, and tell of what makes the figures doubtful."""
+        missing = missing_classes(index)
+        empty = [split for split in ("train", "val") if not index.subset(split).rows]
+        if empty or "train" in missing:
+            fault = f"{empty[0]} is empty" if empty else f"train has no {missing['train'][0]!r}"
+            raise DatasetError(
+                f"{index.root}: by its splits, and without unreadable files, {fault}",
+                "clips of every class in train, and some clips in val to choose the best epoch by",
+                "add clips to that split, or leave the splits to Filmstrip.",
+            )
+        for split, classes in missing.items():
+            self.reporter.note(f"{split} has no clip of {', '.join(classes[:5])}.")
+        leaks = check_leaks(index)
+        if leaks:
+            group, splits = leaks[0]
+            self.reporter.note(
+                f"WARNING: {len(leaks)} groups stand on more than one side, such as {group} in "
+                f"{' and '.join(splits)}. The figures will be higher than on new recordings."
+            )
 
     def _pretrained(self, folder: RunFolder, index: VideoIndex, inputs: _Inputs) -> _Inputs:
         """The backbone taught on this part's training frames, and the features it then gives."""

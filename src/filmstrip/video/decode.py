@@ -84,7 +84,7 @@ def read_clip(
                 duration_seconds=timeline.duration_seconds,
             )
         else:
-            return Clip(np.stack(kept)[places], times[indices], info)
+            return Clip(np.stack([kept[place] for place in places]), times[indices], info)
 
 
 def iterate_frames(path: Path) -> Iterator[tuple[float, Picture]]:
@@ -223,8 +223,7 @@ def _is_key_frame(frame: VideoFrame, key: KeyFrame) -> bool:
 def _number_of(frame: VideoFrame, timeline: Timeline, previous: int) -> int:
     if timeline.pts is None or frame.pts is None:
         return previous + 1
-    # Frames that claim the same time keep their order.
-    return max(int(np.searchsorted(timeline.pts, frame.pts)), previous + 1)
+    return int(np.searchsorted(timeline.pts, frame.pts))
 
 
 def _broken_after(

@@ -1,12 +1,13 @@
 """A path becomes an open video stream, or an error that names the file and what to do.
 
-What a file claims about itself is not trusted: only formats that carry
-their own pictures are opened (a playlist could point at any file or address), and a header that
-asks for absurd memory is refused.
+What a file claims about itself is not trusted: only formats that carry their own pictures are
+opened (a playlist could point at any file or address), and a header that asks for absurd memory
+is refused.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -106,7 +107,7 @@ def _check_is_file(path: Path) -> None:
             f"{path}: is empty (0 bytes)", "a video file", "copy it again from its source."
         )
     if not os.access(path, os.R_OK):
-        raise _unreadable(path, PermissionError(13, "Permission denied"))
+        raise _unreadable(path, PermissionError(errno.EACCES, "Permission denied"))
 
 
 def _no_video(path: Path, found: str) -> NoVideoError:
@@ -154,9 +155,12 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
 
 def check_size(path: Path, width: int, height: int) -> None:
     """Refuse a picture whose memory no real video needs, whatever its header says."""
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+    # FFmpeg itself leaves the size at 0 where it is beyond its own bounds.
+    fits = max(width, height) <= MAX_SIDE and width * height <= MAX_PIXELS
+    if not fits or min(width, height) < 1:
+        size = f"{width}×{height} pixels" if width * height else "absurd or unknown size"
         raise VideoError(
-            f"{path}: its header asks for frames of {width}×{height} pixels",
+            f"{path}: its header asks for frames of {size}",
             f"frames of at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} megapixels",
             "check the file, its header may be corrupt; or scale the video down.",
         )

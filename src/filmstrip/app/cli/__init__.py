@@ -6,6 +6,7 @@ Heavy libraries are imported inside the commands, so that ``filmstrip --help`` a
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="From a folder of labelled videos to a trustworthy classifier: a CNN sees each frame, "
     "a recurrent network reads the sequence.",
-    epilog="Start with: [bold]filmstrip demo --out demo[/bold]",
+    epilog="Start with: `filmstrip demo --out demo`",
 )
 for group in (train, predict, demo, recipes, data, tune):
     group.add_to(app)
@@ -29,6 +30,8 @@ for group in (train, predict, demo, recipes, data, tune):
 
 def main() -> None:
     """Run the command line; a person's mistake ends in a message, never in a traceback."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     try:
         app()
     except FilmstripError as error:

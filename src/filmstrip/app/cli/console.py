@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,9 +14,9 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from filmstrip.errors import FilmstripError
 from filmstrip.training.reporter import Advance, Reporter
@@ -25,6 +27,9 @@ output = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
 """Progress, notes and errors: never mixed into what a program parses."""
 
+SECONDS_BETWEEN_LINES = 60
+"""How often a log file hears of a phase that goes on."""
+
 
 def show_error(error: FilmstripError) -> None:
     """Print the three parts of an error to standard error."""
@@ -34,29 +39,61 @@ def show_error(error: FilmstripError) -> None:
 
 
 class ConsoleReporter(Reporter):
-    """Shows phases as progress bars and notes as lines, on standard error."""
+    """Shows phases and notes on standard error: bars on a terminal, lines in a log file."""
 
     @contextmanager
     def phase(self, title: str, num_steps: int) -> Iterator[Advance]:
-        """Show a bar that moves on with each call of what is yielded."""
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[words]}"),
-            console=messages,
-        ) as progress:
-            task = progress.add_task(f"{title:<21}", total=num_steps, words="")
-
-            def advance(words: str) -> None:
-                progress.update(task, advance=1, words=words)
-
+        """Show how far the phase is; it moves on with each call of what is yielded."""
+        shown = _bar if messages.is_interactive else _lines
+        with shown(title, num_steps) as advance:
             yield advance
 
     def note(self, text: str) -> None:
         """Print a sentence."""
         style = "bold yellow" if text.startswith("WARNING") else ""
         messages.print(escape(text), style=style, soft_wrap=True)
+
+
+@contextmanager
+def _bar(title: str, num_steps: int) -> Iterator[Advance]:
+    """A bar as wide as the terminal allows; the words give way first where room is short."""
+    room = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=min(max(messages.width // 6, 4), 40)),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[words]}", table_column=room),
+        console=messages,
+        expand=True,
+    ) as progress:
+        task = progress.add_task(f"{title:<21}", total=num_steps, words="")
+
+        def advance(words: str) -> None:
+            progress.update(task, advance=1, words=words)
+
+        yield advance
+
+
+@contextmanager
+def _lines(title: str, num_steps: int) -> Iterator[Advance]:
+    """A line when the phase ends, and one each minute until then."""
+    start = told = time.monotonic()
+    num_done, last_words = 0, ""
+
+    def tell() -> None:
+        elapsed = timedelta(seconds=round(time.monotonic() - start))
+        words = f", {last_words}" if last_words else ""
+        messages.print(f"{title}: {num_done}/{num_steps} in {elapsed}{words}", soft_wrap=True)
+
+    def advance(words: str) -> None:
+        nonlocal num_done, last_words, told
+        num_done, last_words = num_done + 1, words
+        if time.monotonic() - told > SECONDS_BETWEEN_LINES:
+            told = time.monotonic()
+            tell()
+
+    try:
+        yield advance
+    finally:
+        tell()

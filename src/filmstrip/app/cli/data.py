@@ -13,8 +13,8 @@ from filmstrip.app.cli.train import DataArgument, RecipeOption, SetOption
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command(
-        epilog="Example: [bold]filmstrip pack videos/ --recipe vgg16-bilstm --out clips.npz[/bold],"
-        " then [bold]filmstrip train clips.npz --recipe vgg16-bilstm --out run[/bold]"
+        epilog="Example: `filmstrip pack videos/ --recipe vgg16-bilstm --out clips.npz`,"
+        " then `filmstrip train clips.npz --recipe vgg16-bilstm --out run`"
     )(pack)
 
 

@@ -12,7 +12,7 @@ from filmstrip.app.cli.train import RecipeOption, SetOption
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(epilog="Example: [bold]filmstrip demo --out demo[/bold]")(demo)
+    app.command(epilog="Example: `filmstrip demo --out demo`")(demo)
 
 
 def demo(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(epilog="Example: [bold]filmstrip predict run clip.mp4 more_clips/ --top 3[/bold]")(
+    app.command(epilog="Example: `filmstrip predict run clip.mp4 more_clips/ --top 3`")(
         predict
     )
 
@@ -22,7 +22,9 @@ def add_to(app: typer.Typer) -> None:
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder or a model folder.")],
     videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
-    top: Annotated[int, typer.Option(min=1, help="How many labels to show.")] = 1,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="How many labels to show; one if left out.")
+    ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
@@ -64,7 +66,7 @@ def predict(
         if as_json:
             _print_json(answer, top)
         else:
-            _print_line(answer, top, width)
+            _print_line(answer, top or 1, width)
         if render_to is not None:
             _render(answer, file, render_to)
     if num_failed:
@@ -72,17 +74,15 @@ def predict(
         raise typer.Exit(1)
 
 
-def _print_json(answer: Prediction, top: int) -> None:
+def _print_json(answer: Prediction, top: int | None) -> None:
     from filmstrip.app.cli.console import output
 
     line = {
         "path": str(answer.path),
         "label": answer.label,
         "confidence": answer.confidence,
-        "probs": answer.probs,
+        "probs": answer.top(top or len(answer.probs)),
     }
-    if top > 1:
-        line["probs"] = answer.top(top)
     output.print(json.dumps(line), soft_wrap=True, markup=False)
 
 

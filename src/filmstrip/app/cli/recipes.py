@@ -11,8 +11,8 @@ import typer
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command(
-        epilog="Example: [bold]filmstrip recipes vgg16-lstm --save my.yaml[/bold], then "
-        "[bold]filmstrip train videos/ --recipe my.yaml --out run[/bold]"
+        epilog="Example: `filmstrip recipes vgg16-lstm --save my.yaml`, then "
+        "`filmstrip train videos/ --recipe my.yaml --out run`"
     )(recipes)
 
 

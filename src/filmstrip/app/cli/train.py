@@ -32,10 +32,10 @@ SetOption = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command(epilog="Example: [bold]filmstrip train videos/ --recipe lite-gru --out run[/bold]")(
+    app.command(epilog="Example: `filmstrip train videos/ --recipe lite-gru --out run`")(
         train
     )
-    app.command(epilog="Example: [bold]filmstrip evaluate run --split test --json[/bold]")(evaluate)
+    app.command(epilog="Example: `filmstrip evaluate run --split test --json`")(evaluate)
 
 
 def train(

@@ -21,8 +21,8 @@ class SearchName(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command(
-        epilog="Example: [bold]filmstrip tune videos/ --recipe vgg16-bilstm --out search "
-        "--try 'head.hidden=[64, 128]' --try 'training.l2=[0, 0.001]'[/bold]"
+        epilog="Example: `filmstrip tune videos/ --recipe vgg16-bilstm --out search "
+        "--try 'head.hidden=[64, 128]' --try 'training.l2=[0, 0.001]'`"
     )(tune)
 
 

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from filmstrip.app.cli import console
+from filmstrip.app.cli.console import ConsoleReporter, show_error
+from filmstrip.errors import RunError
+
+PHASES = [
+    ("Extracting features", 100_000, "0 cached, 12 unreadable"),
+    ("Pretraining on frames", 40, "validation accuracy 0.93"),
+    ("Training", 12, "validation accuracy 0.08"),
+    ("Drawing labels", 300, ""),
+]
+
+
+def show(monkeypatch: pytest.MonkeyPatch, width: int, is_terminal: bool) -> list[str]:
+    """The last line of each phase in the midst of its work, as it stands on the screen."""
+    shown = []
+    for title, num_steps, words in PHASES:
+        written = io.StringIO()
+        screen = Console(file=written, force_terminal=is_terminal, width=width, highlight=False)
+        monkeypatch.setattr(console, "messages", screen)
+        with ConsoleReporter().phase(title, num_steps) as advance:
+            for _ in range(10):
+                advance(words)
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue())
+        shown.append([line for line in re.split(r"[\r\n]+", text) if line.strip()][-1])
+    return shown
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_bar_fits_the_terminal_with_nothing_cut_off(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    for line, (title, num_steps, words) in zip(
+        show(monkeypatch, width, is_terminal=True), PHASES, strict=True
+    ):
+        assert len(line) <= width
+        assert line.startswith(title)
+        assert f"10/{num_steps} " in line
+        assert words in line
+        assert "…" not in line
+
+
+def test_a_narrow_terminal_loses_the_words_before_the_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for line, (_, num_steps, _) in zip(
+        show(monkeypatch, 60, is_terminal=True), PHASES, strict=True
+    ):
+        assert len(line) <= 60
+        assert f"10/{num_steps} " in line
+
+
+def test_a_log_file_gets_one_plain_line_for_a_phase_and_one_each_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(console, "messages", Console(file=written, highlight=False))
+    now = 0.0
+    monkeypatch.setattr(console.time, "monotonic", lambda: now)
+    with ConsoleReporter().phase("Training", 200) as advance:
+        for number in range(1, 201):
+            now = number * 1.0
+            advance(f"validation accuracy {number / 200:.2f}")
+    assert written.getvalue().splitlines() == [
+        "Training: 61/200 in 0:01:01, validation accuracy 0.30",
+        "Training: 122/200 in 0:02:02, validation accuracy 0.61",
+        "Training: 183/200 in 0:03:03, validation accuracy 0.92",
+        "Training: 200/200 in 0:03:20, validation accuracy 1.00",
+    ]
+
+
+def test_a_phase_that_fails_still_tells_a_log_file_how_far_it_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(console, "messages", Console(file=written, highlight=False))
+
+    def fail_midway() -> None:
+        with ConsoleReporter().phase("Packing", 5) as advance:
+            advance("")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail_midway()
+    assert written.getvalue() == "Packing: 1/5 in 0:00:00\n"
+
+
+def test_brackets_in_names_are_shown_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show_error(RunError("[red]run[/red]", "[a] folder", "give [another]."))
+    ConsoleReporter().note("classes [bold]a[/bold] and b")
+    assert capsys.readouterr().err.splitlines() == [
+        "Error: [red]run[/red]",
+        "Expected: [a] folder",
+        "Next: give [another].",
+        "classes [bold]a[/bold] and b",
+    ]

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filmstrip.inference.predict import load
+from filmstrip.training.run_folder import RunFolder
+from filmstrip.video.probe import probe
+
+Filmstrip = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def clip(videos: Path) -> Path:
+    return videos / "left" / "left_6.mp4"
+
+
+def test_a_video_is_answered_in_one_line(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path
+) -> None:
+    answer = load(finished_run.path).predict(clip)
+    ended = filmstrip("predict", finished_run.path, clip)
+    assert ended.exit_code == 0
+    assert ended.stdout.split() == [str(clip), answer.label, f"{answer.confidence:.2f}"]
+    assert ended.stderr == ""
+
+
+def test_top_shows_that_many_labels(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path
+) -> None:
+    answer = load(finished_run.model).predict(clip)
+    words = filmstrip("predict", finished_run.model, clip, "--top", 2).stdout.split()[1:]
+    assert words[::2] == list(answer.top(2))
+    assert words[1::2] == [f"{prob:.2f}" for prob in answer.top(2).values()]
+
+
+def test_json_prints_an_object_a_line_for_every_video_of_a_folder(
+    filmstrip: Filmstrip, finished_run: RunFolder, videos: Path
+) -> None:
+    ended = filmstrip("predict", finished_run.path, videos / "up", videos / "left", "--json")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    files = [*sorted((videos / "up").iterdir()), *sorted((videos / "left").iterdir())]
+    assert [line["path"] for line in lines] == list(map(str, files))
+    for line in lines:
+        assert set(line) == {"path", "label", "confidence", "probs"}
+        assert set(line["probs"]) == {"left", "right", "up"}
+        assert line["confidence"] == line["probs"][line["label"]] == max(line["probs"].values())
+
+
+@pytest.mark.parametrize("top", [1, 2])
+def test_json_with_top_holds_that_many_labels(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path, top: int
+) -> None:
+    ended = filmstrip("predict", finished_run.path, clip, "--json", "--top", top)
+    probs = json.loads(ended.stdout)["probs"]
+    assert probs == load(finished_run.path).predict(clip).top(top)
+
+
+def test_an_unreadable_file_is_named_the_others_are_answered_and_the_exit_code_is_1(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path, tmp_path: Path
+) -> None:
+    shutil.copy(clip, tmp_path / "a.mp4")
+    (tmp_path / "b.mp4").write_bytes(b"no video")
+    odd = b"c\xff.mp4".decode(errors="surrogateescape")
+    shutil.copy(clip, tmp_path / odd)
+    gone = tmp_path / "gone.mp4"
+    for arguments in ([], ["--json"]):
+        ended = filmstrip("predict", finished_run.path, tmp_path, gone, *arguments)
+        assert ended.exit_code == 1
+        lines = ended.stdout.splitlines()
+        assert len(lines) == 2
+        assert "a.mp4" in lines[0]
+        assert r"c\udcff.mp4" in lines[1]
+        assert ended.stderr.count("Error: ") == ended.stderr.count("Next: ") == 2
+        assert f"Error: {tmp_path / 'b.mp4'}" in ended.stderr
+        assert f"Error: {gone}: there is no such file" in ended.stderr
+        assert "2 of 4 videos could not be read" in ended.stderr
+
+
+def test_render_draws_the_labels_onto_a_copy(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "drawn.mp4"
+    ended = filmstrip("predict", finished_run.path, clip, "--render", out, "--json")
+    assert ended.exit_code == 0
+    assert json.loads(ended.stdout)["path"] == str(clip)
+    assert f"Labels drawn onto {out}." in ended.stderr
+    assert probe(out).num_frames == probe(clip).num_frames
+    assert out.read_bytes() != clip.read_bytes()
+
+
+def test_render_with_two_videos_is_refused_before_any_is_answered(
+    filmstrip: Filmstrip, finished_run: RunFolder, videos: Path, tmp_path: Path
+) -> None:
+    ended = filmstrip("predict", finished_run.path, videos, "--render", tmp_path / "out.mp4")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "with 24 videos" in ended.stderr

@@ -1,0 +1,176 @@
+"""What many tests share: a small folder of real videos, quick recipes, and one finished run."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from filmstrip.recipes.catalogue import load_recipe
+from filmstrip.recipes.recipe import Recipe
+from filmstrip.training.reporter import Advance, Reporter
+from filmstrip.training.run_folder import RunFolder, TrainingRequest
+from filmstrip.video.encode import write_video
+
+MOTIONS = {"left": (0, -1.5), "right": (0, 1.5), "up": (-1.5, 0)}
+CLIPS_PER_CLASS = 8
+NUM_FRAMES, SIZE, FRAMES_PER_SECOND = 12, 48, 12
+
+QUICK = {
+    "lite-gru": (
+        "framing.size=32",
+        "backbone.grid=2",
+        "scaler.num_components=16",
+        "head.hidden=16",
+        "training.epochs=3",
+        "training.batch_size=8",
+    ),
+    "cnn-lstm": (
+        "framing.size=32",
+        "sampling.num_frames=6",
+        "backbone.channels=[4, 8]",
+        "backbone.grid=2",
+        "head.hidden=16",
+        "training.epochs=3",
+        "training.batch_size=8",
+    ),
+    "mean-linear": (
+        "framing.size=32",
+        "sampling.num_frames=4",
+        "training.epochs=2",
+        "training.batch_size=8",
+    ),
+}
+"""Settings under which a recipe is done in a second or two on the folder ``videos``."""
+
+
+def draw_clip(motion: str, seed: int) -> np.ndarray:
+    """A bright square that moves from the centre over grey noise, (T, H, W, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(60, 90, (NUM_FRAMES, SIZE, SIZE, 3), dtype=np.uint8)
+    colour = rng.integers(160, 256, 3)
+    start = SIZE // 2 - 5 + rng.integers(-3, 4, 2)
+    for number, frame in enumerate(frames):
+        top, left = (start + number * np.array(MOTIONS[motion])).astype(int)
+        frame[top : top + 10, left : left + 10] = colour
+    return frames
+
+
+def write_videos(folder: Path) -> Path:
+    for label, motion in enumerate(MOTIONS):
+        for number in range(CLIPS_PER_CLASS):
+            frames = draw_clip(motion, 100 * label + number)
+            write_video(folder / motion / f"{motion}_{number}.mp4", frames, FRAMES_PER_SECOND)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The feature cache of all tests, away from the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FILMSTRIP_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of eight clips; not to be changed."""
+    return write_videos(tmp_path_factory.mktemp("data") / "videos")
+
+
+@pytest.fixture
+def own_videos(videos: Path, tmp_path: Path) -> Path:
+    """A copy of ``videos`` that a test may change."""
+    return Path(shutil.copytree(videos, tmp_path / "own_videos"))
+
+
+def quick_recipe(name: str = "lite-gru", *overrides: str) -> Recipe:
+    return load_recipe(name, [*QUICK[name], *overrides])
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Callable[..., Recipe]:
+    """``recipe(name, *overrides)``: a recipe with settings that make it quick."""
+    return quick_recipe
+
+
+@pytest.fixture(scope="session")
+def finished_run(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished run of the default recipe on ``videos``; not to be changed."""
+    from filmstrip.training.train import train
+
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "finished")
+    train(TrainingRequest(data=videos, recipe=quick_recipe()), run.path)
+    return run
+
+
+class Listener(Reporter):
+    """A reporter that keeps what it hears: notes, and the words of each phase's steps."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.phases: list[tuple[str, int, list[str]]] = []
+
+    @contextmanager
+    def phase(self, title: str, num_steps: int) -> Iterator[Advance]:
+        words: list[str] = []
+        self.phases.append((title, num_steps, words))
+        yield words.append
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a call of the command line left behind."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def filmstrip(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Finished]:
+    """``filmstrip("train", …)``: the command line as a shell calls it, in this process."""
+    from filmstrip.app.cli import main
+
+    def call(*arguments: object) -> Finished:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["filmstrip", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return Finished(int(ended.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def largest_file() -> Callable[[int], object]:
+    """``with largest_file(num_bytes)``: the system refuses to let any file grow beyond that."""
+
+    @contextmanager
+    def limited(num_bytes: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

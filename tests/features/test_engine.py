@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from filmstrip.features.engine import Engine
+from filmstrip.model.backbone import Backbone, build_backbone
+from filmstrip.model.specs import BackboneSpec, ConvNetSpec, TimmBackboneSpec
+
+LITE0 = TimmBackboneSpec(name="tf_efficientnet_lite0", stage=2, grid=2, weights="none")
+
+
+def seeded(spec: BackboneSpec, seed: int = 0) -> Backbone:
+    torch.manual_seed(seed)
+    return build_backbone(spec, input_size=32)
+
+
+def frames_of(num_frames: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (num_frames, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("num_frames", [1, 4, 5])
+def test_features_do_not_depend_on_the_size_of_a_pass(num_frames: int) -> None:
+    frames = frames_of(num_frames)
+    backbone = seeded(LITE0)
+    together = Engine(backbone, batch_size=4).embed(frames)
+    one_by_one = [Engine(backbone).embed(frames[i : i + 1]) for i in range(num_frames)]
+    assert together.shape == (num_frames, backbone.num_features)
+    torch.testing.assert_close(together, torch.cat(one_by_one), rtol=1e-4, atol=1e-4)
+
+
+def test_features_are_those_of_the_plain_backbone_in_evaluation() -> None:
+    frames = frames_of(3)
+    backbone = seeded(LITE0).train()
+    embedded = Engine(backbone).embed(frames)
+    pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (backbone.mean, backbone.std))
+    with torch.no_grad():
+        expected = seeded(LITE0).eval()((pixels - mean) / std)
+    torch.testing.assert_close(embedded, expected, rtol=1e-4, atol=1e-4)
+    assert embedded.dtype == torch.float32
+    assert not embedded.requires_grad
+
+
+def test_no_frames_give_no_features() -> None:
+    engine = Engine(seeded(LITE0))
+    assert engine.embed(frames_of(3)[:0]).shape == (0, engine.num_features)
+
+
+def test_the_fingerprint_is_the_same_for_the_same_network() -> None:
+    assert Engine(seeded(LITE0)).fingerprint() == Engine(seeded(LITE0)).fingerprint()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        LITE0.model_copy(update={"stage": 3}),
+        LITE0.model_copy(update={"grid": 1}),
+        ConvNetSpec(channels=(4, 8)),
+    ],
+    ids=["stage", "grid", "network"],
+)
+def test_the_fingerprint_differs_for_another(other: BackboneSpec) -> None:
+    assert Engine(seeded(LITE0)).fingerprint() != Engine(seeded(other)).fingerprint()
+
+
+def test_the_fingerprint_differs_for_other_weights_even_in_one_number() -> None:
+    backbone = seeded(LITE0)
+    before = Engine(backbone).fingerprint()
+    assert before != Engine(seeded(LITE0, seed=1)).fingerprint()
+    with torch.no_grad():
+        next(backbone.trunk.parameters())[0, 0, 0, 0] += 1e-3
+    assert Engine(backbone).fingerprint() != before
+
+
+def test_the_fingerprint_counts_what_batch_normalisation_has_seen() -> None:
+    backbone = seeded(ConvNetSpec(channels=(4, 8)))
+    before = Engine(backbone).fingerprint()
+    backbone.train()(torch.rand(4, 3, 32, 32))
+    assert Engine(backbone).fingerprint() != before

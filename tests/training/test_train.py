@@ -1,0 +1,452 @@
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.utils.class_weight import compute_sample_weight
+from torch.nn import functional as F
+
+from filmstrip.dataset.index import open_index
+from filmstrip.errors import DatasetError, FilmstripError, RecipeError, RunError, StorageError
+from filmstrip.features.engine import Engine
+from filmstrip.features.source import ClipReader
+from filmstrip.features.store import FeatureStore
+from filmstrip.inference.evaluate import evaluate_run
+from filmstrip.model.backbone import build_backbone
+from filmstrip.model.classifier import load_classifier
+from filmstrip.model.weights import load_backbone_weights
+from filmstrip.recipes.recipe import Recipe
+from filmstrip.storage import locked
+from filmstrip.training.run_folder import RunFolder, TrainingRequest
+from filmstrip.training.train import train
+
+MakeRecipe = Callable[..., Recipe]
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return list(csv.DictReader(file))
+
+
+def into_split_folders(videos: Path, folder: Path, recordings: str) -> Path:
+    """The clips of ``videos`` in train, val and test folders, the recording in each name."""
+    sides = ["train"] * 4 + ["val"] * 2 + ["test"] * 2
+    for label in ("left", "right", "up"):
+        for number, (side, recording) in enumerate(zip(sides, recordings, strict=True)):
+            target = folder / side / label / f"v_{label}_g0{recording}_c0{number}.mp4"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(videos / label / f"{label}_{number}.mp4", target)
+    return folder
+
+
+def test_the_default_recipe_learns_to_tell_motions_apart(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    sharp = recipe(
+        "lite-gru", "framing.size=64", "backbone.grid=4", "head.hidden=32", "training.epochs=30"
+    )
+    metrics = train(TrainingRequest(data=videos, recipe=sharp), tmp_path / "run")
+    assert metrics["train"]["accuracy"] > 0.9
+    assert metrics["test"]["accuracy"] > 0.6
+    assert metrics["baselines"] == {
+        "majority": pytest.approx(1 / 3),
+        "metadata": pytest.approx(1 / 3),
+    }
+
+
+def test_what_cannot_be_learnt_from_is_left_out_and_listed_and_the_rest_goes_on(
+    own_videos: Path, recipe: MakeRecipe, tmp_path: Path, listener: Any
+) -> None:
+    (own_videos / "lone").mkdir()
+    lone = Path(shutil.copy(own_videos / "up" / "up_0.mp4", own_videos / "lone" / "only.mp4"))
+    noise, empty, cut = (own_videos / "left" / f"left_{i}.mp4" for i in (1, 3, 5))
+    noise.write_bytes(b"no video at all" * 100)
+    empty.write_bytes(b"")
+    cut.write_bytes(cut.read_bytes()[:900])
+    (own_videos / "right" / "notes.txt").write_text("no video's suffix")
+    odd = own_videos / "right" / b"right_\xff.mp4".decode(errors="surrogateescape")
+    (own_videos / "right" / "right_2.mp4").rename(odd)
+    out = tmp_path / "run"
+    request = TrainingRequest(data=own_videos, recipe=recipe("mean-linear"))
+    metrics = train(request, out, reporter=listener)
+    reasons = {row["path"]: row["reason"] for row in table(out / "skipped.csv")}
+    names = [path.relative_to(own_videos).as_posix() for path in (noise, empty, cut, lone)]
+    assert set(reasons) == {*names, "right/notes.txt"}
+    assert "only clip of the class 'lone'" in reasons["lone/only.mp4"]
+    assert "empty" in reasons[names[1]]
+    assert all("next:" in reasons[name] for name in names[:3])
+    assert any("5 files were left out" in note and "skipped.csv" in note for note in listener.notes)
+    assert sum(metrics[side]["num_clips"] for side in ("train", "val", "test")) == 21
+    answered = {row["path"] for row in table(out / "predictions.csv")}
+    assert odd.relative_to(own_videos).as_posix() in answered
+    assert not answered & set(reasons)
+    measured, skipped = evaluate_run(out)
+    assert measured["confusion"] == metrics["test"]["confusion"]
+    assert skipped == []
+
+
+def test_a_folder_with_one_class_is_refused_and_leaves_no_run_behind(
+    own_videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    shutil.rmtree(own_videos / "left")
+    shutil.rmtree(own_videos / "up")
+    request = TrainingRequest(data=own_videos, recipe=recipe("mean-linear"))
+    with pytest.raises(DatasetError, match="fewer than two classes"):
+        train(request, tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+
+
+def test_a_folder_of_which_one_class_can_be_read_is_refused_and_names_a_file(
+    own_videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    for path in own_videos.rglob("*.mp4"):
+        if path.parent.name != "up":
+            path.write_bytes(b"")
+    request = TrainingRequest(data=own_videos, recipe=recipe("mean-linear"))
+    with pytest.raises(DatasetError, match="16 of 24 clips cannot be read") as error:
+        train(request, tmp_path / "run")
+    assert ".mp4" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("data", "override", "kind"),
+    [
+        ("mistyped", "training.epochs=1", DatasetError),
+        ("videos", "backbone.name=tf_efficientnet_lite9", RecipeError),
+        ("videos", "backbone.stage=99", RecipeError),
+    ],
+)
+def test_a_slip_in_the_request_leaves_nothing_in_the_way_of_the_next_attempt(
+    videos: Path,
+    recipe: MakeRecipe,
+    tmp_path: Path,
+    data: str,
+    override: str,
+    kind: type[FilmstripError],
+) -> None:
+    out = tmp_path / "run"
+    slip = TrainingRequest(data=videos.parent / data, recipe=recipe("mean-linear", override))
+    with pytest.raises(kind):
+        train(slip, out)
+    RunFolder(out).check(TrainingRequest(data=videos, recipe=recipe("mean-linear")), resume=False)
+
+
+@pytest.fixture(scope="module")
+def folders_run(
+    videos: Path, recipe: MakeRecipe, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """A run on train, val and test folders, each recording on one side."""
+    folder = tmp_path_factory.mktemp("folders")
+    data = into_split_folders(videos, folder / "data", recordings="11223344")
+    run = RunFolder(folder / "run")
+    train(TrainingRequest(data=data, recipe=recipe("mean-linear")), run.path)
+    return run
+
+
+def test_given_train_val_and_test_folders_are_kept(folders_run: RunFolder) -> None:
+    rows = table(folders_run.splits_file)
+    assert len(rows) == 24
+    assert all(row["path"].startswith(f"{row['split']}/{row['label']}/") for row in rows)
+
+
+def test_a_recording_on_two_sides_of_given_splits_is_said_loudly(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path, listener: Any
+) -> None:
+    data = into_split_folders(videos, tmp_path / "data", recordings="11223314")
+    train(
+        TrainingRequest(data=data, recipe=recipe("mean-linear")),
+        tmp_path / "run",
+        None,
+        None,
+        listener,
+    )
+    [warning] = [note for note in listener.notes if note.startswith("WARNING")]
+    assert "1 groups" in warning
+    assert "g01 in train and test" in warning
+
+
+def test_no_warning_is_given_where_each_recording_is_on_one_side(
+    folders_run: RunFolder, tmp_path: Path, listener: Any
+) -> None:
+    request = folders_run.request()
+    train(request, tmp_path / "run", reporter=listener)
+    assert not [note for note in listener.notes if "WARNING" in note]
+
+
+def test_a_class_whose_training_clips_cannot_be_read_is_refused(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    data = into_split_folders(videos, tmp_path / "data", recordings="11223344")
+    for path in (data / "train" / "up").iterdir():
+        path.write_bytes(b"")
+    balanced = recipe("mean-linear", "training.class_weights=balanced")
+    with pytest.raises(DatasetError, match="train has no 'up'"):
+        train(TrainingRequest(data=data, recipe=balanced), tmp_path / "run")
+
+
+def test_the_splits_of_another_run_are_used_again_and_must_leave_something_for_val(
+    finished_run: RunFolder, videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    seeded = recipe("mean-linear", "training.seed=5")
+    request = TrainingRequest(data=videos, recipe=seeded, splits=finished_run.splits_file)
+    train(request, tmp_path / "run")
+    assert table(tmp_path / "run" / "splits.csv") == table(finished_run.splits_file)
+    without_val = tmp_path / "splits.csv"
+    without_val.write_text(finished_run.splits_file.read_text().replace(",val", ",train"))
+    request = TrainingRequest(data=videos, recipe=seeded, splits=without_val)
+    with pytest.raises(DatasetError, match="val is empty"):
+        train(request, tmp_path / "other")
+
+
+def test_random_weights_are_said_loudly_and_stay_in_the_model(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path, listener: Any
+) -> None:
+    random = recipe("mean-linear", "backbone.weights=none")
+    train(TrainingRequest(data=videos, recipe=random), tmp_path / "run", reporter=listener)
+    assert any(note.startswith("WARNING") and "RANDOM" in note for note in listener.notes)
+    assert load_classifier(tmp_path / "run").spec.weights_origin == "random"
+
+
+def test_embedded_weights_are_no_reason_for_a_warning(finished_run: RunFolder) -> None:
+    assert "ImageNet" in load_classifier(finished_run.path).spec.weights_origin
+
+
+@pytest.fixture(scope="module")
+def folds_run(
+    videos: Path, recipe: MakeRecipe, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """Two folds over recordings of two neighbouring clips of each class."""
+    folder = tmp_path_factory.mktemp("folds")
+    data = into_split_folders(videos, folder / "split", recordings="11223344")
+    for path in data.rglob("*.mp4"):
+        target = folder / "data" / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    run = RunFolder(folder / "run")
+    request = TrainingRequest(data=folder / "data", recipe=recipe("mean-linear"), num_folds=2)
+    train(request, run.path)
+    return run
+
+
+def test_folds_test_each_clip_once_and_never_divide_a_recording(folds_run: RunFolder) -> None:
+    tested: list[str] = []
+    for fold in folds_run.folds:
+        sides: dict[str, set[str]] = {}
+        for row in table(fold.splits_file):
+            sides.setdefault(row["group"], set()).add(row["split"])
+            tested += [row["path"]] if row["split"] == "test" else []
+        assert all(len(found) == 1 for found in sides.values())
+        assert set.union(*sides.values()) == {"train", "val", "test"}
+    assert len(folds_run.folds) == 2
+    assert sorted(tested) == sorted(open_index(folds_run.request().data).names)
+
+
+def test_the_figures_of_folds_are_pooled_and_each_fold_has_its_own(folds_run: RunFolder) -> None:
+    metrics = folds_run.metrics()
+    assert metrics is not None
+    rows = table(folds_run.path / "predictions.csv")
+    assert len(rows) == 24
+    right = [row["label"] == row["predicted"] for row in rows]
+    assert metrics["test"]["num_clips"] == 24
+    assert metrics["test"]["accuracy"] == pytest.approx(np.mean(right))
+    for number, figures in enumerate(metrics["folds"], start=1):
+        own = [hit for hit, row in zip(right, rows, strict=True) if row["fold"] == str(number)]
+        assert figures["num_clips"] == len(own)
+        assert figures["accuracy"] == pytest.approx(np.mean(own))
+        assert set(figures["baselines"]) == {"majority", "metadata"}
+    accuracies = [figures["accuracy"] for figures in metrics["folds"]]
+    summary = metrics["summary"]["accuracy"]
+    assert summary["mean"] == pytest.approx(np.mean(accuracies))
+    assert summary["standard_deviation"] == pytest.approx(np.std(accuracies, ddof=1))
+
+
+def test_evaluating_a_run_of_folds_pools_to_the_same_figures(folds_run: RunFolder) -> None:
+    metrics = folds_run.metrics()
+    assert metrics is not None
+    for split in ("test", "val"):
+        measured, skipped = evaluate_run(folds_run.path, split=split)
+        assert skipped == []
+        for name in ("accuracy", "top5", "macro_f1", "num_clips", "confusion"):
+            assert measured[name] == metrics[split][name], name  # type: ignore[literal-required]
+        assert measured["loss"] == pytest.approx(metrics[split]["loss"], abs=1e-4)
+
+
+def test_the_model_of_a_run_of_folds_learns_from_all_but_its_validation_part(
+    folds_run: RunFolder,
+) -> None:
+    sides = [row["split"] for row in table(folds_run.splits_file)]
+    assert set(sides) == {"train", "val"}
+    assert sides.count("train") > 16
+    card = (folds_run.model / "README.md").read_text()
+    assert "Over 2 folds" in card
+    assert "it has no test part of its own" in card
+
+
+def test_folds_that_were_cut_short_go_on_to_the_same_figures(
+    folds_run: RunFolder, tmp_path: Path
+) -> None:
+    cut = RunFolder(Path(shutil.copytree(folds_run.path, tmp_path / "cut")))
+    for gone in ("metrics.json", "predictions.csv", "folds/2", "folds/1/metrics.json"):
+        path = cut.path / gone
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    again = train(folds_run.request(), cut.path, resume=True)
+    assert again == folds_run.metrics()
+    whole = table(folds_run.path / "predictions.csv")
+    assert table(cut.path / "predictions.csv") == whole
+
+
+def test_a_packed_file_trains_to_the_answers_of_its_videos(
+    folders_run: RunFolder, recipe: MakeRecipe, tmp_path: Path, filmstrip: Callable[..., Any]
+) -> None:
+    file = tmp_path / "clips.npz"
+    stored = folders_run.path / "recipe.yaml"
+    data = folders_run.request().data
+    packed = filmstrip("pack", data, "--recipe", stored, "--out", file)
+    assert packed.exit_code == 0
+    assert "24 clips" in packed.stderr
+    trained = filmstrip("train", file, "--recipe", stored, "--out", tmp_path / "run")
+    assert trained.exit_code == 0, trained.stderr
+    metrics, expected = RunFolder(tmp_path / "run").metrics(), folders_run.metrics()
+    assert metrics is not None
+    assert expected is not None
+    pairs = zip(
+        table(tmp_path / "run" / "predictions.csv"),
+        table(folders_run.path / "predictions.csv"),
+        strict=True,
+    )
+    for found, wanted in pairs:
+        assert (found["label"], found["split"]) == (wanted["label"], wanted["split"])
+        for name in ("prob_left", "prob_right", "prob_up"):
+            assert float(found[name]) == pytest.approx(float(wanted[name]), abs=1e-4)
+    for split in ("train", "val", "test"):
+        assert metrics[split]["accuracy"] == expected[split]["accuracy"]
+
+
+def test_all_views_are_kept_in_the_cache(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path, listener: Any
+) -> None:
+    both = recipe("mean-linear", "training.views=[plain, flip]")
+    request = TrainingRequest(data=videos, recipe=both)
+    train(request, tmp_path / "run", False, tmp_path / "cache", listener)
+    assert len(list(FeatureStore(tmp_path / "cache" / "features").keys())) == 2 * 24
+    title, num_steps, words = listener.phases[0]
+    assert (title, num_steps, words[-1]) == ("Extracting features", 24, "0 cached, 0 unreadable")
+
+
+def test_a_partly_unfrozen_backbone_learns_in_its_last_units_alone(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    thawed = recipe("mean-linear", "backbone.trainable=1", "training.epochs=1")
+    train(TrainingRequest(data=videos, recipe=thawed), tmp_path / "run")
+    given = build_backbone(thawed.backbone, 32)
+    load_backbone_weights(given, thawed.backbone, None)
+    saved = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    names = {id(module): name for name, module in given.named_modules()}
+    last = names[id(given.trainable_units()[0])]
+    changed = {
+        name
+        for name, tensor in given.state_dict().items()
+        if not torch.equal(saved[f"backbone.{name}"], tensor)
+    }
+    assert changed
+    assert all(name.startswith(f"{last}.") for name in changed)
+
+
+def test_balanced_class_weights_are_those_of_scikit_learn(
+    own_videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    for number in range(5):
+        (own_videos / "up" / f"up_{number}.mp4").unlink()
+    # One step of no length: the history's loss is that of the weights which are kept.
+    still = recipe(
+        "mean-linear",
+        "training.class_weights=balanced",
+        "training.epochs=1",
+        "training.batch_size=99",
+        "training.learning_rate=1e-15",
+        "training.weight_decay=0",
+    )
+    run = RunFolder(tmp_path / "run")
+    train(TrainingRequest(data=own_videos, recipe=still), run.path)
+    classifier = load_classifier(run.path)
+    reader = ClipReader(classifier.spec.sampling, classifier.spec.framing)
+    engine = Engine(classifier.backbone)
+    sides = {row["path"]: row["split"] for row in table(run.splits_file)}
+    index = open_index(own_videos)
+    chosen = [i for i, name in enumerate(index.names) if sides[name] == "train"]
+    features = torch.stack([engine.embed(reader.read(index.rows[i])[0]) for i in chosen])
+    labels = index.labels[chosen]
+    with torch.no_grad():
+        logits = classifier.sequence(features, torch.full((len(chosen),), features.shape[1]))
+    losses = F.cross_entropy(logits, torch.from_numpy(labels), reduction="none").numpy()
+    weights = compute_sample_weight("balanced", labels)
+    told = float(table(run.history_file)[0]["train_loss"])
+    assert told == pytest.approx(np.average(losses, weights=weights), abs=1e-4)
+    assert abs(told - losses.mean()) > 1e-3
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    request = TrainingRequest(data=videos, recipe=recipe("mean-linear"))
+    with locked(tmp_path / "run"), pytest.raises(RunError, match="another Filmstrip process"):
+        train(request, tmp_path / "run")
+
+
+def test_a_finished_run_is_not_overwritten_and_resuming_it_trains_nothing(
+    finished_run: RunFolder,
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished_run.path.rglob("*")}
+    with pytest.raises(RunError, match="finished run already"):
+        train(finished_run.request(), finished_run.path)
+    assert train(finished_run.request(), finished_run.path, resume=True) == finished_run.metrics()
+    after = {path: path.stat().st_mtime_ns for path in finished_run.path.rglob("*")}
+    assert after == before
+
+
+def test_a_run_is_resumed_with_the_settings_it_began_with_or_not_at_all(
+    finished_run: RunFolder, recipe: MakeRecipe
+) -> None:
+    other = finished_run.request().model_copy(
+        update={"recipe": recipe("lite-gru", "head.hidden=17"), "num_folds": 2}
+    )
+    with pytest.raises(RunError, match="another recipe, num_folds"):
+        train(other, finished_run.path, resume=True)
+
+
+def test_a_folder_with_other_things_in_it_is_refused(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.tex").write_text("do not touch")
+    with pytest.raises(RunError, match=r"thesis\.tex"):
+        train(TrainingRequest(data=videos, recipe=recipe("mean-linear")), tmp_path)
+
+
+def test_a_file_where_the_run_should_be_is_a_storage_error(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(StorageError):
+        train(TrainingRequest(data=videos, recipe=recipe("mean-linear")), tmp_path / "run")
+
+
+def test_a_disk_that_fills_up_is_a_storage_error_and_the_run_can_go_on_later(
+    videos: Path,
+    recipe: MakeRecipe,
+    tmp_path: Path,
+    largest_file: Callable[[int], AbstractContextManager[None]],
+) -> None:
+    request = TrainingRequest(data=videos, recipe=recipe("mean-linear"))
+    with largest_file(20_000), pytest.raises(StorageError) as error:
+        train(request, tmp_path / "run")
+    assert "disk" in error.value.given or "limit" in error.value.given
+    assert "same command again" in error.value.remedy
+    assert train(request, tmp_path / "run", resume=True)["test"]["num_clips"] > 0
