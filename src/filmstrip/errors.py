@@ -16,10 +16,7 @@ Each carries three parts: what was given, what was expected, what to do next.
 from __future__ import annotations
 
 import difflib
-import errno
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 
 
 class FilmstripError(Exception):
@@ -81,29 +78,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return f"Did you mean {' or '.join(repr(match) for match in close)}?"
     listed = ", ".join(sorted(names)[:20])
     return f"Known: {listed}{', …' if len(names) > 20 else ''}."
-
-
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
-_FULL[errno.EFBIG] = "the file-size limit is reached"
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write below ``path`` into a ``StorageError``."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageError(
-                f"{path}: could not be written, {_FULL[error.errno]}",
-                "room for the files of the run and of the feature cache",
-                "free some space or choose another folder, then run the same command again; "
-                "what was finished is kept.",
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(
-                f"{path}: could not be written ({error.strerror})",
-                "a folder that this user may write to",
-                "change its permissions or choose another folder.",
-            ) from error
-        raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-import uuid
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +20,8 @@ from numpy.typing import NDArray
 
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.rows import SkippedFile, VideoRow
-from filmstrip.errors import DatasetError, VideoError, writing
+from filmstrip.errors import DatasetError, VideoError
+from filmstrip.storage import replacing, writing
 
 
 def pack(
@@ -76,10 +76,10 @@ def pack(
                     f"{index.root}: none of {len(index.rows)} clips could be read"
                     + (f" (first: {skipped[0].reason})" if skipped else ""),
                     "clips that can be decoded",
-                    "run 'filmstrip doctor' on the folder.",
+                    "replace the damaged files.",
                 )
             members = _members(index, written, lengths, info)
-            _write_atomically(out, spool, (len(written), max(lengths), *size), members)
+            _write_archive(out, spool, (len(written), max(lengths), *size), members)
     return tuple(skipped)
 
 
@@ -98,21 +98,16 @@ def _members(
     }
 
 
-def _write_atomically(
+def _write_archive(
     out: Path, spool: IO[bytes], shape: tuple[int, ...], members: dict[str, NDArray[Any]]
 ) -> None:
-    part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            spool.seek(0)
-            with archive.open(zipfile.ZipInfo("frames.npy"), "w", force_zip64=True) as member:
-                _write_frames(member, spool, shape, members["lengths"])
-            for name, array in members.items():
-                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
-                    npy.write_array(member, array, allow_pickle=False)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(out) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        spool.seek(0)
+        with archive.open(zipfile.ZipInfo("frames.npy"), "w", force_zip64=True) as member:
+            _write_frames(member, spool, shape, members["lengths"])
+        for name, array in members.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w") as member:
+                npy.write_array(member, array, allow_pickle=False)
 
 
 def _write_frames(

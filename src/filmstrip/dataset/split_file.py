@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import uuid
 from dataclasses import replace
 from pathlib import Path
 
 from filmstrip.dataset.index import VideoIndex
-from filmstrip.errors import DatasetError, writing
+from filmstrip.errors import DatasetError
+from filmstrip.storage import write_table
 
 _COLUMNS = ["path", "label", "group", "split"]
 
@@ -21,20 +21,11 @@ def write_splits(index: VideoIndex, path: Path) -> None:
     Raises:
         StorageError: the disk is full or cannot be written.
     """
-    rows = sorted(
-        [name, row.label, group, row.split]
+    cells = sorted(
+        (name, row.label, group, row.split)
         for name, row, group in zip(index.names, index.rows, index.groups, strict=True)
     )
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            # File names need not be UTF-8; surrogateescape writes their bytes as they are.
-            with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                csv.writer(file).writerows([_COLUMNS, *rows])
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    write_table(path, _COLUMNS, (dict(zip(_COLUMNS, row, strict=True)) for row in cells))
 
 
 def read_splits(path: Path, index: VideoIndex) -> VideoIndex:

@@ -258,7 +258,8 @@ def _distance(shape: str, u: Floats, v: Floats) -> Floats:
         return np.hypot(u, v) - 1
     if shape == "cross":
         across, down = np.abs(u), np.abs(v)
-        return np.maximum(np.maximum(across, down) - 1, np.minimum(across, down) - 0.38)
+        bars: Floats = np.maximum(np.maximum(across, down) - 1, np.minimum(across, down) - 0.38)
+        return bars
     corners = _CORNERS[shape]
     angles = [2 * math.pi * side / corners + math.pi / 2 for side in range(corners)]
     sides: list[Floats] = [u * math.cos(angle) + v * math.sin(angle) for angle in angles]
@@ -282,7 +283,8 @@ def _turned(x: Floats, y: Floats, angle: float) -> tuple[Floats, Floats]:
 
 
 def _shade(frame: Frames, gain: float) -> Frames:
-    return np.clip(frame * gain, 0, 255).astype(np.uint8)
+    shaded: Frames = np.clip(frame * gain, 0, 255).astype(np.uint8)
+    return shaded
 
 
 def _colour(hue: float, saturation: float, value: float) -> Floats:

@@ -15,15 +15,20 @@ from filmstrip.video.transforms import Augmentation, Framing
 RECIPE = Recipe(
     name="lite-gru",
     source="Filmstrip",
-    sampling=RateSampling(frames_per_second=10, max_frames=64),
-    framing=Framing(size=160, fit="stretch"),
+    sampling=RateSampling(frames_per_second=8, max_frames=64),
+    framing=Framing(size=128, fit="stretch"),
     backbone=TimmBackboneSpec(name="tf_efficientnet_lite0", stage=2, grid=4),
-    scaler=ScalerSpec(kind="pca", num_components=128),
+    scaler=ScalerSpec(kind="standard"),
     head=RecurrentHeadSpec(
-        cell="gru", hidden=(128,), pooling="mean-max", differences=(1,), dropout=0.3
+        cell="gru",
+        hidden=(256,),
+        pooling="mean",
+        differences=(1,),
+        projection=256,
+        dropout=0.3,
     ),
     training=TrainingSpec(
-        epochs=40,
+        epochs=30,
         batch_size=32,
         optimizer="adamw",
         learning_rate=2e-3,

@@ -5,7 +5,6 @@ The overlaid copies that Filmstrip renders, its synthetic clips and its test vid
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -19,7 +18,8 @@ from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from filmstrip.errors import VideoError, nearest, writing
+from filmstrip.errors import VideoError, nearest
+from filmstrip.storage import replacing
 from filmstrip.video.picture import Picture
 
 # MPEG-4 part 2 stores the frame rate as a fraction of 16-bit numbers.
@@ -78,35 +78,19 @@ def write_video(
     encoding = _encoding(path, codec, pixel_format, options)
     rate = _as_fraction(frames_per_second)
     pictures = _checked(path, frames, encoding.pixel_format)
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial{path.suffix}")
-    _make_folder_for(path)
-    with writing(path):
+    if path.is_dir():
+        raise VideoError(
+            f"{path}: is a folder", "the path of a file to write", "choose another path."
+        )
+    with replacing(path) as partial:
         try:
             with av.open(f"file:{partial}", "w") as container:
                 stream = _add_stream(path, container, encoding, rate)
                 _encode(container, stream, pictures, rate)
-            partial.replace(path)
         except av.error.FFmpegError as error:
             if isinstance(error, OSError):
                 raise
             raise _refused(path, encoding, error.strerror) from error
-        finally:
-            partial.unlink(missing_ok=True)
-
-
-def _make_folder_for(path: Path) -> None:
-    try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        is_taken = path.is_dir()
-    except (FileExistsError, NotADirectoryError):
-        is_taken = True
-    if is_taken:
-        raise VideoError(
-            f"{path}: is a folder, or lies below a file",
-            "the path of a file to write",
-            "choose another path.",
-        )
 
 
 def _add_stream(

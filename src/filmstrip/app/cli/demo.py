@@ -23,7 +23,7 @@ def demo(
     overrides: SetOption = None,
     clips_per_class: Annotated[
         int, typer.Option(min=8, help="Videos to render of each of the ten classes.")
-    ] = 100,
+    ] = 150,
     seed: Annotated[int, typer.Option(min=0, help="Of videos, split and training.")] = 0,
 ) -> None:
     """Render a data set of real video files, train on it, measure, and predict.

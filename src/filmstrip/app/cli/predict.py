@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(epilog="Example: `filmstrip predict run clip.mp4 more_clips/ --top 3`")(
-        predict
-    )
+    app.command(epilog="Example: `filmstrip predict run clip.mp4 more_clips/ --top 3`")(predict)
 
 
 def predict(

@@ -32,9 +32,7 @@ SetOption = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command(epilog="Example: `filmstrip train videos/ --recipe lite-gru --out run`")(
-        train
-    )
+    app.command(epilog="Example: `filmstrip train videos/ --recipe lite-gru --out run`")(train)
     app.command(epilog="Example: `filmstrip evaluate run --split test --json`")(evaluate)
 
 
