@@ -32,7 +32,7 @@ class Engine:
     ) -> None:
         self.device = device or default_device()
         self.batch_size = batch_size
-        self.backbone = backbone.to(self.device).to(memory_format=torch.channels_last).eval()
+        self.backbone = backbone.to(self.device).eval()
         self.num_features = backbone.num_features
 
     @torch.inference_mode()

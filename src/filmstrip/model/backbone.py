@@ -52,7 +52,8 @@ class Backbone(nn.Module):
         trainable: int,
     ) -> None:
         super().__init__()
-        self.trunk = trunk
+        # Convolutions on a CPU with vector instructions are up to twice as fast so.
+        self.trunk = trunk.to(memory_format=torch.channels_last)
         self.grid = grid
         self.num_features = num_channels * grid * grid
         self.mean, self.std = tuple(mean), tuple(std)
@@ -72,8 +73,9 @@ class Backbone(nn.Module):
         return self.trainable == 0
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """uint8 ``frames`` (N, 3, H, W) to what the trunk expects, float32."""
-        return (frames.float() / 255 - self.pixel_mean) / self.pixel_std
+        """uint8 ``frames`` (N, 3, H, W) to what the trunk expects, float32, channels last."""
+        pixels = frames.float().contiguous(memory_format=torch.channels_last)
+        return (pixels / 255 - self.pixel_mean) / self.pixel_std
 
     def forward(self, frames: Tensor) -> Tensor:
         """Features (N, D) of normalised ``frames`` (N, 3, H, W)."""

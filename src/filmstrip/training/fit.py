@@ -139,7 +139,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _interruptible(interruption: Interruption) -> Iterator[None]:
-    """Let ``interruption`` hear of Ctrl-C, raise ``KeyboardInterrupt``, and give the signal back."""
+    """Let ``interruption`` hear of Ctrl-C, raise ``KeyboardInterrupt``, give the signal back."""
     hears = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
     if hears:
