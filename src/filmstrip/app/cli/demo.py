@@ -34,7 +34,6 @@ def demo(
     from filmstrip.app.cli.console import ConsoleReporter, messages, output
     from filmstrip.app.cli.figures import print_figures
     from filmstrip.dataset.synthetic import MOTIONS, render_dataset
-    from filmstrip.inference.predict import load
     from filmstrip.recipes.catalogue import load_recipe
     from filmstrip.training.run_folder import TrainingRequest
     from filmstrip.training.train import train
@@ -48,19 +47,41 @@ def demo(
     request = TrainingRequest(data=videos.absolute(), recipe=chosen)
     metrics = train(request, run, resume=True, reporter=reporter)
     print_figures(metrics)
-    clip = _first_test_clip(run, videos)
-    answer = load(run).predict(clip)
-    output.print(f"filmstrip predict {run} {clip}\n  {answer.label} {answer.confidence:.2f}")
+    output.print("One test clip of each class, asked anew:")
+    _show_answers(run, videos, out / "answers.png")
     messages.print(
-        f"\nLook at {run / 'plots'}, at {run / 'model' / 'README.md'}, and at the videos in "
-        f"{videos}.\nNext, with a folder of your own for each class:\n"
+        f"\nLook at {out / 'answers.png'}, {run / 'plots'}, {run / 'model' / 'README.md'}, and the "
+        f"videos in {videos}.\nNext, with a folder of your own for each class:\n"
         f"  filmstrip train my_videos/ --out my_run",
         soft_wrap=True,
     )
 
 
-def _first_test_clip(run: Path, videos: Path) -> Path:
+def _show_answers(run: Path, videos: Path, sheet: Path) -> None:
+    """Predict the first test clip of each class, print the answers, and draw them."""
+    from filmstrip.app.cli.console import output
+    from filmstrip.evaluation.plots import plot_contact_sheet
+    from filmstrip.inference.predict import load
+    from filmstrip.video.decode import read_clip
+    from filmstrip.video.sampling import UniformSampling
+
+    predictor = load(run)
+    rows = []
+    for clip in _first_test_clips(run, videos):
+        answer = predictor.predict(clip)
+        output.print(f"  {clip}  {answer.label} {answer.confidence:.2f}", soft_wrap=True)
+        frames = read_clip(clip, UniformSampling(num_frames=6)).frames
+        truth = clip.parent.name
+        rows.append((f"{truth}: answered {answer.label} {answer.confidence:.2f}", frames))
+    plot_contact_sheet(rows, sheet, title="One test clip of each class")
+
+
+def _first_test_clips(run: Path, videos: Path) -> list[Path]:
     import csv
 
+    first: dict[str, Path] = {}
     with (run / "splits.csv").open(encoding="utf-8") as file:
-        return next(videos / row["path"] for row in csv.DictReader(file) if row["split"] == "test")
+        for row in csv.DictReader(file):
+            if row["split"] == "test":
+                first.setdefault(row["label"], videos / row["path"])
+    return list(first.values())
