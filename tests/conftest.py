@@ -25,8 +25,11 @@ NUM_FRAMES, SIZE, FRAMES_PER_SECOND = 12, 48, 12
 QUICK = {
     "lite-gru": (
         "framing.size=32",
+        "sampling.frames_per_second=10",
         "backbone.grid=2",
+        "scaler.kind=pca",
         "scaler.num_components=16",
+        "head.projection=0",
         "head.hidden=16",
         "training.epochs=3",
         "training.batch_size=8",

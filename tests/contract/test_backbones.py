@@ -30,7 +30,6 @@ SIZES = {
 """Backbones, and the side in pixels of the small frames that they are shown."""
 
 NUM_STAGES = {
-    "vgg16": 6,
     "resnet18": 5,
     "resnet50": 5,
     "legacy_xception": 5,
@@ -41,14 +40,6 @@ NUM_STAGES = {
     "vit_tiny_patch16_224": 12,
     "swin_tiny_patch4_window7_224": 4,
 }
-SOME_STAGES = {
-    "vgg16": (2,),
-    "resnet50": (0, 3),
-    "inception_v3": (1, 3),
-    "vit_tiny_patch16_224": (0, 6, 11),
-}
-"""Where to read every stage would take long and show little."""
-
 NAMES = [name for name in SIZES if name != "xception"]
 
 
@@ -181,15 +172,20 @@ def test_all_of_it_learns_when_all_is_to(name: str) -> None:
 
 @pytest.mark.parametrize("name", NUM_STAGES)
 @torch.no_grad()
-def test_any_stage_can_be_read(name: str) -> None:
+def test_an_earlier_stage_can_be_read(name: str) -> None:
     frames = frames_for(name, 1)
-    for stage in SOME_STAGES.get(name, range(NUM_STAGES[name])):
+    num_parameters = []
+    for stage in (1, NUM_STAGES[name] - 2):
         backbone = build(name, stage=stage).eval()
         channels = maps_of(backbone, frames).shape[1]
         assert backbone(frames).shape == (1, backbone.num_features) == (1, channels)
+        num_parameters.append(sum(parameter.numel() for parameter in backbone.parameters()))
+    assert num_parameters == sorted(set(num_parameters))  # what comes after a stage is not built
 
 
-@pytest.mark.parametrize("name", [name for name in NUM_STAGES if name != "vgg16"])
+@pytest.mark.parametrize(
+    "name", ["legacy_xception", "tf_efficientnet_lite0", "convnext_atto", "vit_tiny_patch16_224"]
+)
 def test_a_stage_that_is_not_there_is_refused_with_those_that_are(name: str) -> None:
     num_stages = NUM_STAGES[name]
     with pytest.raises(RecipeError) as caught:

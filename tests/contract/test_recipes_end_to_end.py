@@ -23,7 +23,8 @@ MORE = {
     "lite-gru": ("sampling.max_frames=3",),
     "mean-linear": (THREE_FRAMES,),
     "cnn-lstm": (THREE_FRAMES,),
-    "resnet50-gru": (THREE_FRAMES, "backbone.pretrain_epochs=1"),
+    # Its way through pretraining is that of tests/training/test_pretrain.py.
+    "resnet50-gru": (THREE_FRAMES, "backbone.pretrain=none"),
     "vgg16-lstm": (THREE_FRAMES, NO_WEIGHTS),
     "vgg16-bilstm": (THREE_FRAMES, NO_WEIGHTS),
     "xception-gru": (THREE_FRAMES, NO_WEIGHTS),

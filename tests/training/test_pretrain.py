@@ -14,6 +14,7 @@ from filmstrip.dataset.split_file import read_splits
 from filmstrip.features.extract import Extractor
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
+from filmstrip.inference.predict import load
 from filmstrip.model.backbone import build_backbone
 from filmstrip.model.specs import ResNet50Spec
 from filmstrip.recipes.catalogue import load_recipe
@@ -30,6 +31,7 @@ RECIPE = load_recipe(
         "sampling.num_frames=4",
         "backbone.pretrain_epochs=1",
         "training.epochs=1",
+        "training.optimizer=sgd",  # it has the smallest checkpoints
     ],
 )
 
@@ -100,6 +102,14 @@ def test_it_learns_and_is_frozen_afterwards(
         if name.startswith("backbone.trunk.")
     }
     assert_same(trunk, pretrained)
+
+
+def test_the_model_answers_as_the_run_did(run: RunFolder, videos: Path) -> None:
+    with (run.path / "predictions.csv").open(newline="") as file:
+        row = next(csv.DictReader(file))
+    answer = load(run.model).predict(videos / row["path"])
+    assert answer.label == row["predicted"]
+    assert answer.confidence == pytest.approx(float(row["confidence"]), abs=1e-4)
 
 
 def test_its_own_history_and_checkpoints_lie_apart_from_those_of_the_head(run: RunFolder) -> None:

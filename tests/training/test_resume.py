@@ -118,7 +118,7 @@ def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(
         while not checkpoint.is_file() and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in told
     assert "Interrupted" in told

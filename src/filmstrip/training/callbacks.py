@@ -79,7 +79,7 @@ class HistoryWriter(Callback):
 
 
 class Checkpoints(Checkpoint):
-    """Writes ``best.ckpt`` after the best epoch so far, and ``last.ckpt`` after each.
+    """Writes ``best.ckpt``, weights alone, after the best epoch so far, ``last.ckpt`` after each.
 
     Lightning's own ``ModelCheckpoint`` writes no last checkpoint after an epoch that is not the
     best, and forgets the best figure when the folder has moved.
@@ -96,7 +96,7 @@ class Checkpoints(Checkpoint):
         figure = figure if self.monitor == "val_loss" else -figure
         if figure < self.lowest or not self.best.is_file():
             self.lowest = figure
-            trainer.save_checkpoint(self.best)
+            trainer.save_checkpoint(self.best, weights_only=True)
         trainer.save_checkpoint(self.last)
 
     def state_dict(self) -> dict[str, Any]:

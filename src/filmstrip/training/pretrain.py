@@ -116,7 +116,8 @@ def pretrain(
             resume,
             advance,
         )
-    state = backbone.trunk.state_dict()
+    trained = backbone.trunk.state_dict()
+    state = {name: tensor.contiguous() for name, tensor in trained.items()}
     with replacing(finished) as temporary:
         temporary.write_bytes(to_bytes(state))
     return state
