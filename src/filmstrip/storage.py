@@ -38,8 +38,8 @@ def writing(path: Path) -> Iterator[None]:
             raise StorageError(
                 f"{path}: could not be written, {_FULL[error.errno]}",
                 "room for the files of the run and of the feature cache",
-                "free some space or choose another folder, then run the same command again; "
-                "what was finished is kept.",
+                "free some space, then run the same command again (a training with --resume): what "
+                "was finished is kept; or choose another folder.",
             ) from error
         if error.errno in _REFUSED:
             raise StorageError(
@@ -79,7 +79,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR)
+        descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

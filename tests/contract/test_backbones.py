@@ -171,16 +171,18 @@ def test_all_of_it_learns_when_all_is_to(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NUM_STAGES)
-@torch.no_grad()
-def test_an_earlier_stage_can_be_read(name: str) -> None:
-    frames = frames_for(name, 1)
+def test_a_backbone_ends_at_the_stage_that_is_read(name: str) -> None:
+    frames = frames_for(name, 2)
     num_parameters = []
     for stage in (1, NUM_STAGES[name] - 2):
-        backbone = build(name, stage=stage).eval()
+        backbone = build(name, stage=stage, trainable=1)
+        features = backbone(frames)
         channels = maps_of(backbone, frames).shape[1]
-        assert backbone(frames).shape == (1, backbone.num_features) == (1, channels)
+        assert features.shape == (2, backbone.num_features) == (2, channels)
         num_parameters.append(sum(parameter.numel() for parameter in backbone.parameters()))
-    assert num_parameters == sorted(set(num_parameters))  # what comes after a stage is not built
+        features.square().sum().backward()  # the last unit is one that the features come from
+        assert all(p.grad.any() for p in backbone.parameters() if p.requires_grad and p.ndim > 1)
+    assert num_parameters == sorted(set(num_parameters))
 
 
 @pytest.mark.parametrize(

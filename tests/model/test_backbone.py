@@ -73,9 +73,9 @@ def test_a_network_that_is_built_for_one_size_is_built_for_that_of_the_frames() 
         (ConvNetSpec(channels=(4, 6, 8), trainable=1), 3, "2."),
         (ConvNetSpec(channels=(4,), trainable=1), 1, "0."),
         (ResNet50Spec(trainable=1), 2 + 16, "layer4.2."),
-        (timm_spec("vgg16", trainable=1), 13, "features_28."),
-        (timm_spec("resnet18", trainable=1), 2 + 8, "layer4.1."),
-        (timm_spec("tf_efficientnet_lite0", trainable=1), 2 + 16, "blocks.6.0."),
+        (timm_spec("vgg16", trainable=1), 13, "model.features.28."),
+        (timm_spec("resnet18", trainable=1), 2 + 8, "model.layer4.1."),
+        (timm_spec("tf_efficientnet_lite0", trainable=1), 2 + 16, "model.blocks.6.0."),
         (timm_spec("vit_tiny_patch16_224", trainable=1), 1 + 12, "model.blocks.11."),
     ],
 )
@@ -138,16 +138,20 @@ def test_frames_too_small_for_a_network_are_refused_with_the_size_that_it_was_ma
     assert error.remedy == f"use --set framing.size={made_for}."
 
 
+def test_a_network_whose_maps_timm_cannot_give_is_refused() -> None:
+    assert "timm gives no feature maps of it" in refusal(timm_spec("hardcorenas_a"), 224).given
+
+
 def test_frames_too_small_for_the_convnet_are_refused_with_the_smallest_size() -> None:
     assert build_backbone(CONVNET, 4)(torch.randn(2, 3, 4, 4)).shape == (2, 6)
     assert "at least 4 pixels" in refusal(CONVNET, 3).expected
 
 
 @torch.no_grad()
-def test_a_trunk_with_channels_last_is_turned_to_channels_first() -> None:
+def test_maps_come_channels_first_from_a_network_that_has_them_last() -> None:
     backbone = build_backbone(timm_spec("swin_tiny_patch4_window7_224", stage=0, grid=2), 64).eval()
     frames = torch.randn(2, 3, 64, 64)
-    maps: Tensor = backbone.trunk.trunk(frames)[0]  # (2, 16, 16, 96)
-    assert maps.shape == (2, 16, 16, 96)
-    cell = maps[:, :8, 8:].mean(dim=(1, 2))  # top right
+    maps: Tensor = backbone.trunk(frames)[0]
+    assert maps.shape == (2, 96, 16, 16)
+    cell = maps[:, :, :8, 8:].mean(dim=(2, 3))  # top right
     torch.testing.assert_close(backbone(frames).view(2, 96, 2, 2)[:, :, 0, 1], cell)

@@ -124,7 +124,7 @@ def test_the_embedded_weights_are_lite0s_and_need_no_network() -> None:
     # Tensors taken in another order would put means, of either sign, where variances belong.
     assert all((stored[name] >= 0).all() for name in stored if name.endswith("running_var"))
     assert all((stored[name] < 0).any() for name in stored if name.endswith("running_mean"))
-    first = backbone.trunk.state_dict()["conv_stem.weight"]
+    first = backbone.trunk.state_dict()["model.conv_stem.weight"]
     assert torch.equal(first, stored["conv_stem.weight"])
 
 
@@ -177,7 +177,7 @@ def test_a_checkpoint_around_the_state_of_a_parallel_network_is_opened(
     backbone = build(RESNET)
     load_backbone_weights(backbone, RESNET, file)
     assert torch.equal(
-        backbone.trunk.state_dict()["conv1.weight"], full_resnet.state_dict()["conv1.weight"]
+        backbone.trunk.state_dict()["model.conv1.weight"], full_resnet.state_dict()["conv1.weight"]
     )
 
 

@@ -132,7 +132,7 @@ def test_weights_are_fetched_from_the_hub_and_stay_at_hand_when_it_is_down(
     origin = f"timm's hub, timm/{MOBILENET}.lamb_in1k"
     assert hub.load(MOBILENET, OLD_NAME) == [origin, f"timm's hub, timm/{NEW_NAME}"]
     loaded = load_file(tmp_path / f"{MOBILENET}.safetensors")
-    assert torch.equal(loaded["conv_stem.weight"], mobilenet["conv_stem.weight"])
+    assert torch.equal(loaded["model.conv_stem.weight"], mobilenet["conv_stem.weight"])
     loaded = load_file(tmp_path / f"{OLD_NAME}.safetensors")
     kernel = "patch_embed.proj.weight"
     assert torch.equal(loaded[f"model.{kernel}"], vit[kernel])

@@ -188,6 +188,24 @@ def test_the_optimizer_is_the_one_that_is_named(
     assert history_of(tmp_path)["train_loss"][-1] < history_of(tmp_path)["train_loss"][0]
 
 
+def test_the_backbone_s_parameters_have_a_learning_rate_of_their_own_and_follow_the_schedule(
+    task: Task,
+) -> None:
+    settings = spec(backbone_learning_rate=1e-5, schedule="decay", decay=0.5)
+    network = build_head(GRU, WIDTH, NUM_CLASSES)
+    own = list(network.layers.parameters())
+    learner = Learner(network, settings, NUM_CLASSES, backbone_parameters=own)
+    configured = learner.configure_optimizers()
+    rest, backbone = configured["optimizer"].param_groups
+    assert [id(parameter) for parameter in backbone["params"]] == [id(each) for each in own]
+    assert len(rest["params"]) + len(own) == len(list(network.parameters()))
+    assert not {id(each) for each in rest["params"]} & {id(each) for each in own}
+    assert (rest["lr"], backbone["lr"]) == (0.02, 1e-5)
+    configured["optimizer"].step()
+    configured["lr_scheduler"]["scheduler"].step()
+    assert (rest["lr"], backbone["lr"]) == (0.01, 5e-6)
+
+
 def test_the_loss_is_smoothed_and_weighed_cross_entropy_and_the_l2_penalty(task: Task) -> None:
     weights = torch.tensor([0.5, 1.0, 2.0])
     torch.manual_seed(0)

@@ -206,6 +206,26 @@ def test_the_splits_of_another_run_are_used_again_and_must_leave_something_for_v
         train(request, tmp_path / "other")
 
 
+def test_without_a_test_part_nothing_is_claimed(
+    finished_run: RunFolder, videos: Path, tmp_path: Path, filmstrip: Callable[..., Any]
+) -> None:
+    without_test = tmp_path / "splits.csv"
+    without_test.write_text(finished_run.splits_file.read_text().replace(",test", ",train"))
+    run = RunFolder(tmp_path / "run")
+    stored = finished_run.path / "recipe.yaml"
+    ended = filmstrip(
+        "train", videos, "--recipe", stored, "--splits", without_test, "--out", run.path
+    )
+    assert ended.exit_code == 0, ended.stderr
+    metrics = run.metrics()
+    assert metrics is not None
+    assert "test" not in metrics
+    assert metrics["baselines"] == {"majority": None, "metadata": None}
+    assert "No test part was given" in (run.model / "README.md").read_text()
+    assert "For comparison" not in ended.stdout
+    assert [path.name for path in run.plots.iterdir()] == ["history.png"]
+
+
 def test_random_weights_are_said_loudly_and_stay_in_the_model(
     videos: Path, recipe: MakeRecipe, tmp_path: Path, listener: Any
 ) -> None:

@@ -280,14 +280,15 @@ def plot_contact_sheet(
     row_height = caption_height + frame_height_pixels + 2 * gap
     height = 2 * margin + title_height + row_height * len(clips)
     figure = Figure(dpi=_DPI)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib leaves the canvas untyped
     width = 0
 
     def write(text: str, top: int, font: float) -> int:
         """Write a line ``top`` pixels below the sheet's upper edge; give where it ends."""
         line = figure.text(margin, height - top, text, va="top", fontsize=font, color=_INK)
         line.set(transform=None, parse_math=False)
-        return math.ceil(line.get_window_extent(canvas.get_renderer()).x1)
+        right_edge: float = line.get_window_extent(canvas.get_renderer()).x1
+        return math.ceil(right_edge)
 
     placed: list[tuple[int, int, Frames]] = []
     if title:
@@ -318,7 +319,8 @@ def plot_contact_sheet(
 def _spread(frames: Frames) -> Frames:
     """At most six of the frames, from the first to the last."""
     num_frames = min(len(frames), _FRAMES_A_ROW)
-    return frames[np.linspace(0, len(frames) - 1, num_frames).round().astype(int)]
+    spread: Frames = frames[np.linspace(0, len(frames) - 1, num_frames).round().astype(int)]
+    return spread
 
 
 def _scaled(frame: Frames, height: int) -> Frames:
@@ -377,7 +379,9 @@ def _shortened(name: str, length: int) -> str:
 
 def _save(figure: Figure, path: Path, *, crop_to_content: bool = False) -> None:
     buffer = io.BytesIO()
-    crop = {"bbox_inches": "tight", "pad_inches": 0.15} if crop_to_content else {}
+    crop: dict[str, Any] = {}
+    if crop_to_content:
+        crop = {"bbox_inches": "tight", "pad_inches": 0.15}
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None}, **crop)
     _write(buffer.getvalue(), path)
 

@@ -12,13 +12,16 @@ from typing import Any
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from filmstrip.errors import RecipeError, nearest
 from filmstrip.model.specs import TimmBackboneSpec
 
 # timm has no errors of its own: a stage or a size that it cannot build ends in any of these.
 _TIMM_ERRORS = (AssertionError, AttributeError, IndexError, RuntimeError, TypeError, ValueError)
+
+# The getter, unlike timm's own choice for some networks, leaves out all that comes after the stage.
+_CUT_OFF_AT_A_STAGE = {"features_only": True, "feature_cls": "getter"}
 
 
 @cache
@@ -52,15 +55,14 @@ def build_trunk(spec: TimmBackboneSpec, input_size: int) -> tuple[nn.Module, int
     """
     made_for = pretrained_config(spec.name)["input_size"][1]
     try:
-        trunk = create_network(spec.name, input_size, features_only=True, out_indices=(spec.stage,))
+        trunk = create_network(
+            spec.name, input_size, out_indices=(spec.stage,), **_CUT_OFF_AT_A_STAGE
+        )
         if input_size != made_for:
             _show_one_frame(trunk, input_size)
     except _TIMM_ERRORS as error:
         raise _refusal(spec, input_size, error) from error
-    num_channels: int = trunk.feature_info.channels()[-1]
-    if getattr(trunk, "output_fmt", "NCHW") == "NHWC":
-        trunk = _ChannelsFirst(trunk)
-    return trunk, num_channels
+    return trunk, trunk.feature_info.channels()[-1]
 
 
 def create_network(name: str, input_size: int, **options: Any) -> Any:
@@ -93,8 +95,16 @@ def _unknown(name: str, known: Iterable[str]) -> RecipeError:
 
 
 def _refusal(spec: TimmBackboneSpec, input_size: int, error: Exception) -> RecipeError:
-    """What is wrong: the network has no such stage, or cannot see such frames."""
-    num_stages = len(_create(spec.name, features_only=True).feature_info.info)
+    """What is wrong: the network gives no maps, has no such stage, or cannot see such frames."""
+    reason = str(error) or type(error).__name__
+    try:
+        num_stages = len(_create(spec.name, **_CUT_OFF_AT_A_STAGE).feature_info.info)
+    except _TIMM_ERRORS:
+        return RecipeError(
+            f"backbone.name={spec.name}: timm gives no feature maps of it ({reason})",
+            "a network of which timm can give the maps of a stage",
+            "choose another, such as resnet50, convnext_tiny or tf_efficientnet_lite0.",
+        )
     if not -num_stages <= spec.stage < num_stages:
         return RecipeError(
             f"backbone.stage={spec.stage}: {spec.name} has {num_stages} stages",
@@ -102,22 +112,8 @@ def _refusal(spec: TimmBackboneSpec, input_size: int, error: Exception) -> Recip
             "change it with --set backbone.stage=N.",
         )
     made_for = pretrained_config(spec.name)["input_size"][1]
-    reason = str(error) or type(error).__name__
     return RecipeError(
         f"framing.size={input_size}: {spec.name} cannot see frames of this size ({reason})",
         f"the size that it was made for, {made_for} pixels, or another that it admits",
         f"use --set framing.size={made_for}.",
     )
-
-
-class _ChannelsFirst(nn.Module):
-    """A trunk whose maps come out as (N, H, W, C), turned to (N, C, H, W)."""
-
-    def __init__(self, trunk: nn.Module) -> None:
-        super().__init__()
-        self.trunk = trunk
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Maps (N, C, h, w) of ``frames`` (N, 3, H, W)."""
-        maps: Tensor = self.trunk(frames)[-1]
-        return maps.permute(0, 3, 1, 2)

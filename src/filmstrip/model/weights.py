@@ -140,16 +140,12 @@ def _reach_hub(hub_id: str) -> None:
 
 
 def _fit(backbone: Backbone, stored: StateDict, origin: str) -> None:
-    """Copy what the trunk needs; further tensors (later stages, classifiers) are left aside.
-
-    timm renames parameters of a truncated network (``features.0`` to ``features_0``, or below
-    ``body``), so names are compared with dots and such prefixes out of the way.
-    """
-    by_plain_name = {_plain(name): tensor for name, tensor in stored.items()}
+    """Copy what the trunk needs; further tensors (later stages, classifiers) are left aside."""
     needed = backbone.trunk.state_dict()
     missing, misshapen = [], []
-    for name, parameter in needed.items():
-        tensor = by_plain_name.get(_plain(name))
+    for trunk_name, parameter in needed.items():
+        name = trunk_name.removeprefix("model.")  # where timm keeps a network that it cut off
+        tensor = stored.get(name)
         if tensor is None:
             if not name.endswith("num_batches_tracked"):
                 missing.append(name)
@@ -166,9 +162,3 @@ def _fit(backbone: Backbone, stored: StateDict, origin: str) -> None:
             "check --weights against backbone.name and its options "
             "(filmstrip recipes NAME shows them).",
         )
-
-
-def _plain(name: str) -> str:
-    for prefix in ("trunk.", "body.", "model."):
-        name = name.removeprefix(prefix)
-    return name.replace(".", "_")

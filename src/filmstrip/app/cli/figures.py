@@ -50,9 +50,7 @@ def print_part(split: str, metrics: Mapping[str, Any]) -> None:
 
 
 def _table() -> Table:
-    return Table(
-        "part", "clips", "accuracy", "95 % interval", "top 5", "macro F1", "loss", pad_edge=False
-    )
+    return Table("part", "clips", "accuracy", "95 % interval", "top 5", "macro F1", "loss")
 
 
 def _add_part(table: Table, split: str, metrics: Mapping[str, Any]) -> None:

@@ -66,7 +66,7 @@ def tune(
         parse_choices(choices), search.value, trials, request.recipe.training.seed
     )
     finished = run_trials(request, points, out, reporter=ConsoleReporter())
-    table = Table("trial", "settings", "val accuracy", "val loss", pad_edge=False)
+    table = Table("trial", "settings", "val accuracy", "val loss")
     for trial in finished:
         table.add_row(
             str(trial.number),

@@ -1,0 +1,153 @@
+"""Figures against scikit-learn's, and intervals against what is known of them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
+
+from filmstrip.errors import DatasetError
+from filmstrip.evaluation.metrics import evaluate, summarise_folds
+
+
+def random_answers(seed: int, num_clips: int, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(num_classes, size=num_clips)
+    labels[:num_classes] = np.arange(num_classes)
+    probs = rng.dirichlet(np.ones(num_classes), size=num_clips)
+    probs[np.arange(num_clips), labels] += rng.uniform(0, 0.5, num_clips)
+    return probs / probs.sum(axis=1, keepdims=True), labels
+
+
+def names(num_classes: int) -> list[str]:
+    return [f"class {number}" for number in range(num_classes)]
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10_000), num_classes=st.integers(3, 12), extra=st.integers(0, 80))
+def test_every_figure_equals_scikit_learns(seed: int, num_classes: int, extra: int) -> None:
+    probs, labels = random_answers(seed, num_classes + extra, num_classes)
+    metrics = evaluate(probs, labels, names(num_classes), num_resamples=10)
+    predicted = probs.argmax(axis=1)
+    classes = np.arange(num_classes)
+    assert metrics["accuracy"] == pytest.approx(accuracy_score(labels, predicted))
+    top5 = 1.0
+    if num_classes > 5:
+        top5 = top_k_accuracy_score(labels, probs, k=5, labels=classes)
+    assert metrics["top5"] == pytest.approx(top5)
+    assert metrics["loss"] == pytest.approx(log_loss(labels, probs, labels=classes))
+    assert metrics["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert metrics["confusion"] == confusion_matrix(labels, predicted, labels=classes).tolist()
+    precision, recall, f1, counts = precision_recall_fscore_support(
+        labels, predicted, labels=classes, zero_division=0
+    )
+    for place, figures in enumerate(metrics["per_class"]):
+        assert figures["name"] == f"class {place}"
+        assert figures["precision"] == pytest.approx(precision[place])
+        assert figures["recall"] == pytest.approx(recall[place])
+        assert figures["f1"] == pytest.approx(f1[place])
+        assert figures["num_clips"] == counts[place]
+    assert metrics["num_clips"] == len(labels)
+
+
+def test_each_interval_holds_its_figure_and_is_the_same_for_the_same_seed() -> None:
+    probs, labels = random_answers(1, 60, 4)
+    metrics = evaluate(probs, labels, names(4), seed=3)
+    for figure in ("accuracy", "top5", "loss", "macro_f1"):
+        low, high = metrics["intervals"][figure]
+        assert low <= metrics[figure] <= high
+    for figures, intervals in zip(
+        metrics["per_class"], metrics["intervals"]["per_class"], strict=True
+    ):
+        for figure in ("precision", "recall", "f1"):
+            low, high = intervals[figure]
+            assert 0 <= low <= figures[figure] <= high <= 1
+    cells = np.array(metrics["intervals"]["confusion"])
+    assert cells.shape == (4, 4, 2)
+    assert (cells[..., 0] <= np.array(metrics["confusion"])).all()
+    assert (cells[..., 1] >= np.array(metrics["confusion"])).all()
+    assert evaluate(probs, labels, names(4), seed=3) == metrics
+    assert evaluate(probs, labels, names(4), seed=4) != metrics
+
+
+def test_the_interval_of_accuracy_covers_the_truth_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(200):
+        right = rng.random(100) < 0.7
+        probs = np.where(right[:, None], [0.9, 0.1], [0.1, 0.9])
+        metrics = evaluate(probs, np.zeros(100, int), names(2), num_resamples=300, seed=trial)
+        low, high = metrics["intervals"]["accuracy"]
+        covered += low <= 0.7 <= high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_more_clips_make_the_interval_narrower() -> None:
+    widths = []
+    for num_clips in (30, 3000):
+        probs, labels = random_answers(2, num_clips, 3)
+        low, high = evaluate(probs, labels, names(3))["intervals"]["accuracy"]
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 5
+
+
+def test_a_class_without_clips_leaves_macro_f1_to_the_others() -> None:
+    probs = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.7, 0.2, 0.1]])
+    labels = np.array([0, 1, 1])
+    metrics = evaluate(probs, labels, names(3))
+    present = f1_score(labels, probs.argmax(axis=1), average="macro", labels=[0, 1])
+    assert metrics["macro_f1"] == pytest.approx(present)
+    assert metrics["per_class"][2]["num_clips"] == 0
+
+
+def test_the_figures_are_plain_json() -> None:
+    probs, labels = random_answers(5, 20, 3)
+    metrics = evaluate(probs, labels, names(3))
+    assert json.loads(json.dumps(metrics)) == metrics
+
+
+def test_a_part_without_clips_is_refused_in_three_parts() -> None:
+    with pytest.raises(DatasetError) as error:
+        evaluate(np.empty((0, 3)), np.empty(0, int), names(3))
+    assert error.value.expected
+    assert error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("probs", "labels"),
+    [
+        ([[0.5, 0.5]], [2]),
+        ([[0.5, float("nan")]], [0]),
+        ([[0.5, 0.5]], [0, 1]),
+        ([[0.9, 0.9]], [0]),
+    ],
+)
+def test_what_is_no_set_of_probabilities_is_refused(probs: list, labels: list) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        evaluate(probs, labels, names(2))
+
+
+def test_the_summary_of_folds_is_mean_deviation_and_range() -> None:
+    accuracies = [0.5, 0.75, 1.0]
+    folds = [
+        {"accuracy": value, "top5": 1.0, "loss": 1 - value, "macro_f1": value, "num_clips": 4}
+        for value in accuracies
+    ]
+    summary = summarise_folds(folds)
+    assert summary["num_folds"] == 3
+    assert summary["num_clips"] == 12
+    assert summary["accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
+    assert summary["accuracy"]["standard_deviation"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert summary["accuracy"]["min"] == 0.5
+    assert summary["accuracy"]["max"] == 1.0
