@@ -181,7 +181,7 @@ def test_a_backbone_ends_at_the_stage_that_is_read(name: str) -> None:
         assert features.shape == (2, backbone.num_features) == (2, channels)
         num_parameters.append(sum(parameter.numel() for parameter in backbone.parameters()))
         features.square().sum().backward()  # the last unit is one that the features come from
-        assert all(p.grad.any() for p in backbone.parameters() if p.requires_grad and p.ndim > 1)
+        assert all(p.grad is not None for p in backbone.parameters() if p.requires_grad)
     assert num_parameters == sorted(set(num_parameters))
 
 

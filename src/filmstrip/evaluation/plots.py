@@ -156,7 +156,7 @@ def plot_confusion(
         loc="left",
         fontsize=11,
         color=_INK,
-        pad=10,
+        pad=22,
     )
     height = min(1.0, 3.0 / side)
     bar = figure.add_axes((1 + 0.15 / side, 1 - height, 0.12 / side, height))

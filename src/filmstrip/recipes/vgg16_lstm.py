@@ -19,7 +19,7 @@ RECIPE = Recipe(
     source="Video Classification using VGG16 and LSTM (2024)",
     deviations=(
         "The source gives no sizes: 20 frames, 256 LSTM units and 40 epochs are ours.",
-        "Features are the last convolution's 512 channels, averaged over the frame: the fully "
+        "Features are the last stage's 512 channels (pooled), averaged over the frame: the fully "
         "connected layers hold 90 % of VGG16's weights and were trained to name objects.",
         "Training stops when the validation loss has not fallen for 10 epochs.",
     ),
