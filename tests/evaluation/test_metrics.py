@@ -61,9 +61,14 @@ def test_every_figure_equals_scikit_learns(seed: int, num_classes: int, extra: i
     assert metrics["num_clips"] == len(labels)
 
 
-def test_each_interval_holds_its_figure_and_is_the_same_for_the_same_seed() -> None:
-    probs, labels = random_answers(1, 60, 4)
-    metrics = evaluate(probs, labels, names(4), seed=3)
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10_000), num_clips=st.integers(1, 60))
+def test_each_interval_holds_its_figure_even_with_few_clips_and_absent_classes(
+    seed: int, num_clips: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    probs, labels = rng.dirichlet(np.ones(4), num_clips), rng.integers(4, size=num_clips)
+    metrics = evaluate(probs, labels, names(4), num_resamples=30)
     for figure in ("accuracy", "top5", "loss", "macro_f1"):
         low, high = metrics["intervals"][figure]
         assert low <= metrics[figure] <= high
@@ -77,20 +82,32 @@ def test_each_interval_holds_its_figure_and_is_the_same_for_the_same_seed() -> N
     assert cells.shape == (4, 4, 2)
     assert (cells[..., 0] <= np.array(metrics["confusion"])).all()
     assert (cells[..., 1] >= np.array(metrics["confusion"])).all()
+
+
+def test_the_intervals_are_the_same_for_the_same_seed_only() -> None:
+    probs, labels = random_answers(1, 60, 4)
+    metrics = evaluate(probs, labels, names(4), seed=3)
     assert evaluate(probs, labels, names(4), seed=3) == metrics
     assert evaluate(probs, labels, names(4), seed=4) != metrics
+
+
+def test_a_lower_confidence_gives_an_interval_within_the_wider_one() -> None:
+    probs, labels = random_answers(1, 200, 4)
+    wide = evaluate(probs, labels, names(4), confidence=0.95)["intervals"]["accuracy"]
+    narrow = evaluate(probs, labels, names(4), confidence=0.5)["intervals"]["accuracy"]
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
 def test_the_interval_of_accuracy_covers_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     covered = 0
-    for trial in range(200):
+    for trial in range(100):
         right = rng.random(100) < 0.7
         probs = np.where(right[:, None], [0.9, 0.1], [0.1, 0.9])
-        metrics = evaluate(probs, np.zeros(100, int), names(2), num_resamples=300, seed=trial)
+        metrics = evaluate(probs, np.zeros(100, int), names(2), num_resamples=100, seed=trial)
         low, high = metrics["intervals"]["accuracy"]
         covered += low <= 0.7 <= high
-    assert 0.88 <= covered / 200 <= 0.99
+    assert 0.88 <= covered / 100 <= 0.99
 
 
 def test_more_clips_make_the_interval_narrower() -> None:
@@ -108,7 +125,30 @@ def test_a_class_without_clips_leaves_macro_f1_to_the_others() -> None:
     metrics = evaluate(probs, labels, names(3))
     present = f1_score(labels, probs.argmax(axis=1), average="macro", labels=[0, 1])
     assert metrics["macro_f1"] == pytest.approx(present)
-    assert metrics["per_class"][2]["num_clips"] == 0
+    assert metrics["per_class"][2] == {
+        "name": "class 2",
+        "precision": 0,
+        "recall": 0,
+        "f1": 0,
+        "num_clips": 0,
+    }
+    assert metrics["intervals"]["per_class"][2] == {
+        "name": "class 2",
+        "precision": [0, 1],
+        "recall": [0, 1],
+        "f1": [0, 1],
+    }
+
+
+def test_of_equally_probable_classes_the_first_counts_as_more_probable() -> None:
+    metrics = evaluate(np.full((7, 7), 1 / 7), np.arange(7), names(7), num_resamples=1)
+    assert metrics["accuracy"] == pytest.approx(1 / 7)
+    assert metrics["top5"] == pytest.approx(5 / 7)
+
+
+def test_a_certain_mistake_costs_a_finite_loss() -> None:
+    metrics = evaluate([[1.0, 0.0]], [1], names(2), num_resamples=1)
+    assert metrics["loss"] == pytest.approx(log_loss([1], [[1.0, 0.0]], labels=[0, 1]))
 
 
 def test_the_figures_are_plain_json() -> None:
@@ -130,24 +170,54 @@ def test_a_part_without_clips_is_refused_in_three_parts() -> None:
         ([[0.5, 0.5]], [2]),
         ([[0.5, float("nan")]], [0]),
         ([[0.5, 0.5]], [0, 1]),
+        ([[0.5, 0.5]], [-1]),
+        ([[0.5, 0.5]], [0.0]),
         ([[0.9, 0.9]], [0]),
+        ([[1.5, -0.5]], [0]),
+        ([[0.2, 0.3, 0.5]], [0]),
     ],
 )
-def test_what_is_no_set_of_probabilities_is_refused(probs: list, labels: list) -> None:
-    with pytest.raises(ValueError, match=r"\w"):
+def test_what_is_no_set_of_probabilities_and_labels_is_refused(probs: list, labels: list) -> None:
+    with pytest.raises(ValueError, match=r"probs|labels"):
         evaluate(probs, labels, names(2))
 
 
+@pytest.mark.parametrize("setting", [{"confidence": 1.0}, {"num_resamples": 0}])
+def test_a_setting_that_gives_no_interval_is_refused(setting: dict) -> None:
+    with pytest.raises(ValueError, match="confidence must lie in"):
+        evaluate([[0.5, 0.5]], [0], names(2), **setting)
+
+
 def test_the_summary_of_folds_is_mean_deviation_and_range() -> None:
-    accuracies = [0.5, 0.75, 1.0]
     folds = [
-        {"accuracy": value, "top5": 1.0, "loss": 1 - value, "macro_f1": value, "num_clips": 4}
-        for value in accuracies
+        evaluate(*random_answers(seed, 20 + seed, 6), names(6), num_resamples=1)
+        for seed in range(4)
     ]
     summary = summarise_folds(folds)
-    assert summary["num_folds"] == 3
-    assert summary["num_clips"] == 12
-    assert summary["accuracy"]["mean"] == pytest.approx(np.mean(accuracies))
-    assert summary["accuracy"]["standard_deviation"] == pytest.approx(np.std(accuracies, ddof=1))
-    assert summary["accuracy"]["min"] == 0.5
-    assert summary["accuracy"]["max"] == 1.0
+    assert summary["num_folds"] == 4
+    assert summary["num_clips"] == 20 + 21 + 22 + 23
+    for figure in ("accuracy", "top5", "loss", "macro_f1"):
+        values = [fold[figure] for fold in folds]
+        assert summary[figure] == pytest.approx(
+            {
+                "mean": np.mean(values),
+                "standard_deviation": np.std(values, ddof=1),
+                "min": np.min(values),
+                "max": np.max(values),
+            }
+        )
+
+
+def test_a_single_fold_has_no_deviation() -> None:
+    fold = evaluate([[0.6, 0.4]], [0], names(2), num_resamples=1)
+    assert summarise_folds([fold])["accuracy"] == {
+        "mean": 1.0,
+        "standard_deviation": None,
+        "min": 1.0,
+        "max": 1.0,
+    }
+
+
+def test_no_folds_cannot_be_summarised() -> None:
+    with pytest.raises(ValueError, match="no folds"):
+        summarise_folds([])

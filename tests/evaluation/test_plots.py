@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from filmstrip.evaluation.metrics import evaluate
+from filmstrip.errors import StorageError
+from filmstrip.evaluation.metrics import Metrics, evaluate
 from filmstrip.evaluation.plots import (
     Mistake,
     plot_confusion,
@@ -29,37 +32,52 @@ def is_alone(path: Path) -> bool:
     return [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def history(shift: float) -> list[dict[str, object]]:
+def differ(first: Path, second: Path) -> bool:
+    return not np.array_equal(picture(first), picture(second))
+
+
+def history(num_epochs: int, val_accuracy: float) -> list[dict[str, str]]:
     return [
         {
-            "epoch": epoch,
-            "train_loss": 1 / epoch,
-            "val_loss": 1 / epoch + shift,
-            "train_accuracy": 1 - 1 / epoch,
-            "val_accuracy": "" if epoch == 2 else 0.5,
+            "epoch": str(epoch),
+            "train_loss": str(1 / epoch),
+            "val_loss": str(2 / epoch),
+            "train_accuracy": str(1 - 1 / epoch),
+            "val_accuracy": str(val_accuracy),
         }
-        for epoch in range(1, 6)
+        for epoch in range(1, num_epochs + 1)
     ]
 
 
-def test_the_history_shows_the_losses_and_bears_gaps(tmp_path: Path) -> None:
-    plot_history(history(0.1), tmp_path / "a.png")
-    first = picture(tmp_path / "a.png")
-    assert is_alone(tmp_path / "a.png")
-    plot_history(history(0.6), tmp_path / "b.png", best_epoch=3)
-    second = picture(tmp_path / "b.png")
-    assert first.shape != second.shape or (first != second).any()
+def test_the_history_shows_its_values_and_the_best_epoch(tmp_path: Path) -> None:
+    plot_history(history(5, 0.5), tmp_path / "a.png", best_epoch=3)
+    plot_history(history(5, 0.5), tmp_path / "same.png", best_epoch=3)
+    plot_history(history(5, 0.6), tmp_path / "value.png", best_epoch=3)
+    plot_history(history(5, 0.5), tmp_path / "best.png", best_epoch=4)
+    assert not differ(tmp_path / "a.png", tmp_path / "same.png")
+    assert differ(tmp_path / "a.png", tmp_path / "value.png")
+    assert differ(tmp_path / "a.png", tmp_path / "best.png")
+
+
+def test_a_history_of_one_epoch_shows_both_its_points(tmp_path: Path) -> None:
+    plot_history(history(1, 0.5), tmp_path / "a.png", best_epoch=1)
+    plot_history(history(1, 0.8), tmp_path / "b.png", best_epoch=1)
+    assert differ(tmp_path / "a.png", tmp_path / "b.png")
+
+
+def random_metrics(num_classes: int, seed: int, names: list[str]) -> Metrics:
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.ones(num_classes), 3 * num_classes)
+    labels = np.arange(3 * num_classes) % num_classes
+    return evaluate(probs, labels, names, num_resamples=20)
 
 
 @pytest.mark.parametrize("num_classes", [2, 6, 51, 101])
 def test_confusion_and_classes_are_drawn_at_few_classes_and_at_many(
     num_classes: int, tmp_path: Path
 ) -> None:
-    rng = np.random.default_rng(0)
     names = [f"an action with quite a long name, number {place}" for place in range(num_classes)]
-    probs = rng.dirichlet(np.ones(num_classes), 3 * num_classes)
-    labels = np.arange(3 * num_classes) % num_classes
-    metrics = evaluate(probs, labels, names, num_resamples=20)
+    metrics = random_metrics(num_classes, 0, names)
     plot_confusion(metrics["confusion"], names, tmp_path / "confusion.png")
     plot_per_class(
         metrics["per_class"], metrics["intervals"]["per_class"], tmp_path / "classes.png"
@@ -71,6 +89,43 @@ def test_confusion_and_classes_are_drawn_at_few_classes_and_at_many(
         assert (tmp_path / name).stat().st_size < 600_000
 
 
+def test_confusion_and_classes_show_their_figures(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        metrics = random_metrics(4, seed, ["a", "b", "c", "d"])
+        plot_confusion(
+            metrics["confusion"], ["a", "b", "c", "d"], tmp_path / f"confusion{seed}.png"
+        )
+        plot_per_class(
+            metrics["per_class"], metrics["intervals"]["per_class"], tmp_path / f"classes{seed}.png"
+        )
+    assert differ(tmp_path / "confusion0.png", tmp_path / "confusion1.png")
+    assert differ(tmp_path / "classes0.png", tmp_path / "classes1.png")
+
+
+def test_a_row_of_the_confusion_is_as_dark_as_its_share_whatever_its_clips(tmp_path: Path) -> None:
+    plot_confusion([[5, 0], [0, 500]], ["a", "b"], tmp_path / "a.png")
+    darkest = (picture(tmp_path / "a.png") == [8, 48, 107]).all(axis=2)  # the end of "Blues"
+    per_column = darkest.sum(axis=0)
+    # The cells are one inch at 120 pixels an inch, one below the other, less their counts.
+    assert (per_column > 100).sum() >= 235
+
+
+def test_a_name_may_hold_what_matplotlib_takes_for_mathematics_and_line_ends(
+    tmp_path: Path,
+) -> None:
+    names = ["$\\frac{$", "two\nlines"]
+    plot_confusion([[1, 2], [3, 4]], names, tmp_path / "confusion.png")
+    shown = Mistake("a\nb.mp4", np.zeros((1, 8, 8, 3), np.uint8), *names, confidence=0.5)
+    plot_mistakes([shown], tmp_path / "mistakes.png", num_mistakes=1)
+    assert picture(tmp_path / "confusion.png").size
+    assert picture(tmp_path / "mistakes.png").size
+
+
+def test_a_confusion_that_does_not_fit_its_names_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="3 class names"):
+        plot_confusion([[1, 0], [0, 1]], ["a", "b", "c"], tmp_path / "a.png")
+
+
 def mistake(value: int) -> Mistake:
     frames = np.full((9, 40, 60, 3), value, dtype=np.uint8)
     return Mistake(name="kick/a.avi", frames=frames, truth="kick", predicted="hug", confidence=0.9)
@@ -80,22 +135,54 @@ def test_the_sheet_of_mistakes_shows_their_frames(tmp_path: Path) -> None:
     plot_mistakes([mistake(10), mistake(200)], tmp_path / "a.png", num_mistakes=5)
     pixels = picture(tmp_path / "a.png")
     for value in (10, 200):
-        assert (np.abs(pixels - value).max(axis=2) <= 3).sum() > 1000
+        # Six of the nine frames, 90 pixels high and 135 wide.
+        assert (pixels == value).all(axis=2).sum() >= 6 * 90 * 135
 
 
 def test_without_mistakes_the_sheet_says_so(tmp_path: Path) -> None:
-    plot_mistakes([], tmp_path / "a.png")
+    plot_mistakes([], tmp_path / "a.png", num_mistakes=0)
+    plot_contact_sheet([], tmp_path / "said.png", title="No mistakes on the test clips")
+    plot_contact_sheet([], tmp_path / "blank.png")
+    assert not differ(tmp_path / "a.png", tmp_path / "said.png")
     assert (picture(tmp_path / "a.png") < 128).any()
+    assert (picture(tmp_path / "blank.png") == 255).all()
 
 
 def test_a_contact_sheet_takes_clips_of_various_shapes(tmp_path: Path) -> None:
     tall, wide = np.zeros((2, 90, 30, 3), np.uint8), np.full((7, 20, 90, 3), 99, np.uint8)
     plot_contact_sheet([("tall", tall), ("wide", wide)], tmp_path / "a.png", title="Two clips")
-    assert picture(tmp_path / "a.png").shape[1] > 200
+    pixels = picture(tmp_path / "a.png")
+    # Six of the wide frames at 90 pixels of height are 405 pixels wide each, with gaps of 4.
+    assert pixels.shape[1] == 14 + 6 * 405 + 5 * 4 + 14
+    assert (pixels == 99).all(axis=2).sum() >= 6 * 405 * 90
 
 
 def test_a_picture_replaces_an_older_one_whole(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"old")
-    plot_mistakes([mistake(50)], tmp_path / "a.png")
+    plot_mistakes([mistake(50)], tmp_path / "a.png", num_mistakes=1)
     assert picture(tmp_path / "a.png").size
     assert is_alone(tmp_path / "a.png")
+
+
+def draw_chart(path: Path) -> None:
+    plot_history(history(5, 0.5), path, best_epoch=1)
+
+
+def draw_sheet(path: Path) -> None:
+    noise = np.random.default_rng(0).integers(256, size=(6, 40, 60, 3), dtype=np.uint8)
+    plot_contact_sheet([("noise", noise)], path)
+
+
+@pytest.mark.parametrize("draw", [draw_chart, draw_sheet])
+def test_a_picture_that_cannot_be_written_leaves_the_older_one_whole(
+    draw: Callable[[Path], None],
+    tmp_path: Path,
+    largest_file: Callable[[int], AbstractContextManager[None]],
+) -> None:
+    path = tmp_path / "a.png"
+    draw(path)  # and matplotlib has its cache of fonts
+    older = path.read_bytes()
+    with largest_file(5000), pytest.raises(StorageError):
+        draw(path)
+    assert path.read_bytes() == older
+    assert is_alone(path)

@@ -124,6 +124,14 @@ def test_features_that_never_vary_become_zero_and_never_nan(
 
 
 @pytest.mark.parametrize("kind", FITTED)
+def test_features_that_vary_by_next_to_nothing_are_scaled_without_overflow(kind: str) -> None:
+    features = torch.tensor([[0.0], [1e-40], [2e-40]])
+    scaler = fitted(kind, [features])
+    assert scaler(features).isfinite().all()
+    assert scaler.scale.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", FITTED)
 def test_a_large_mean_does_not_swallow_a_small_deviation(kind: str) -> None:
     torch.manual_seed(0)
     features = 1000 + torch.randn(2000, 1) / 8

@@ -45,7 +45,8 @@ LOAD = """
         backbone = build_backbone(spec, 96)
         try:
             print(json.dumps(load_backbone_weights(backbone, spec, None)))
-            save_file(backbone.trunk.state_dict(), f"{folder}/{name}.safetensors")
+            state = {key: value.contiguous() for key, value in backbone.trunk.state_dict().items()}
+            save_file(state, f"{folder}/{name}.safetensors")
         except WeightsError as error:
             print(json.dumps([error.given, error.expected, error.remedy]))
 """

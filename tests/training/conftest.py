@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from filmstrip.features.store import ClipFacts, FeatureStore
 from filmstrip.model.head import Head, build_head
-from filmstrip.model.specs import HeadSpec
+from filmstrip.model.specs import HeadSpec, MeanLinearHeadSpec, RecurrentHeadSpec
 from filmstrip.recipes.recipe import TrainingSpec
 from filmstrip.training.data import (
     StoredClip,
@@ -23,6 +23,9 @@ from filmstrip.training.data import (
 )
 from filmstrip.training.fit import fit
 from filmstrip.training.learner import Learner
+
+GRU = RecurrentHeadSpec(hidden=(8,), pooling="mean-max", dropout=0.3, input_dropout=0.1, dense=(6,))
+LINEAR = MeanLinearHeadSpec()
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Task:
     val: list[StoredClip]
     num_classes: int
     width: int
+    gru: HeadSpec = GRU
+    linear: HeadSpec = LINEAR
 
     @staticmethod
     def spec(**settings: object) -> TrainingSpec:
@@ -50,7 +55,7 @@ class Task:
         self,
         folder: Path,
         spec: TrainingSpec,
-        head: HeadSpec,
+        head: HeadSpec = GRU,
         resume: bool = False,
         advance: Callable[[str], None] = lambda _words: None,
     ) -> Head:

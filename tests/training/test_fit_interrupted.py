@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import signal
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,16 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn import functional as F
 
-from filmstrip.errors import RunError, StorageError
-from filmstrip.model.head import Head, build_head
-from filmstrip.model.specs import MeanLinearHeadSpec, RecurrentHeadSpec
-from filmstrip.training.learner import Learner
+from filmstrip.errors import StorageError
+from filmstrip.model.head import Head
 from filmstrip.video.transforms import Augmentation
 
-GRU = RecurrentHeadSpec(hidden=(8,), pooling="mean-max", dropout=0.3, input_dropout=0.1, dense=(6,))
-LINEAR = MeanLinearHeadSpec()
 CROPPED = Augmentation(temporal_crop=0.5)
 
 
@@ -46,9 +39,7 @@ def interrupt_at(epoch: int) -> Callable[[str], None]:
     return advance
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_others(
-    task: Any, tmp_path: Path
-) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_others(task: Any, tmp_path: Path) -> None:
     one = task.fit(tmp_path / "1", task.spec(augmentation=CROPPED))
     torch.rand(7)
     assert_same_weights(one, task.fit(tmp_path / "2", task.spec(augmentation=CROPPED)))
@@ -90,7 +81,7 @@ def test_after_ctrl_c_the_last_whole_epoch_is_kept_and_ctrl_c_works_as_before(
     # A rate at which no epoch but the first is the best.
     chosen = task.spec(epochs=9, learning_rate=1e-12)
     with pytest.raises(KeyboardInterrupt):
-        task.fit(tmp_path, chosen, LINEAR, advance=interrupt_at(5))
+        task.fit(tmp_path, chosen, task.linear, advance=interrupt_at(5))
     last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
     assert (best["epoch"], last["epoch"]) == (0, 4)
@@ -100,7 +91,7 @@ def test_after_ctrl_c_the_last_whole_epoch_is_kept_and_ctrl_c_works_as_before(
 
 def test_ctrl_c_in_the_last_epoch_ends_the_work_too(task: Any, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        task.fit(tmp_path, task.spec(), LINEAR, advance=interrupt_at(4))
+        task.fit(tmp_path, task.spec(), task.linear, advance=interrupt_at(4))
     assert len(task.history(tmp_path)["epoch"]) == 4
 
 
@@ -111,15 +102,15 @@ def test_a_second_ctrl_c_ends_the_work_at_once(task: Any, tmp_path: Path) -> Non
         pytest.fail("the epoch goes on")
 
     with pytest.raises(KeyboardInterrupt):
-        task.fit(tmp_path, task.spec(), LINEAR, advance=press_twice)
+        task.fit(tmp_path, task.spec(), task.linear, advance=press_twice)
 
 
 def test_progress_counts_the_epochs_that_a_checkpoint_brought(task: Any, tmp_path: Path) -> None:
     chosen = task.spec(epochs=6)
     with pytest.raises(KeyboardInterrupt):
-        task.fit(tmp_path, chosen, LINEAR, advance=interrupt_at(4))
+        task.fit(tmp_path, chosen, task.linear, advance=interrupt_at(4))
     told: list[str] = []
-    task.fit(tmp_path, chosen, LINEAR, resume=True, advance=told.append)
+    task.fit(tmp_path, chosen, task.linear, resume=True, advance=told.append)
     assert len(told) == 6
     assert "accuracy" in told[-1]
 
@@ -129,9 +120,9 @@ def test_a_training_that_had_ended_is_not_trained_further(task: Any, tmp_path: P
         "early": {"epochs": 30, "early_stopping": 2, "learning_rate": 1e-12},
         "whole": {"epochs": 3},
     }.items():
-        first = task.fit(tmp_path / name, task.spec(**settings), LINEAR)
+        first = task.fit(tmp_path / name, task.spec(**settings), task.linear)
         history = task.history(tmp_path / name)
-        again = task.fit(tmp_path / name, task.spec(**settings), LINEAR, resume=True)
+        again = task.fit(tmp_path / name, task.spec(**settings), task.linear, resume=True)
         assert task.history(tmp_path / name) == history
         assert_same_weights(first, again)
 
@@ -152,9 +143,11 @@ def test_a_folder_that_was_moved_still_knows_what_its_best_epoch_was(
 
 
 def test_without_resume_a_checkpoint_is_not_looked_at(task: Any, tmp_path: Path) -> None:
-    task.fit(tmp_path, task.spec(epochs=2), LINEAR)
-    again = task.fit(tmp_path, task.spec(epochs=2, seed=1), LINEAR)
-    assert_same_weights(again, task.fit(tmp_path / "fresh", task.spec(epochs=2, seed=1), LINEAR))
+    task.fit(tmp_path, task.spec(epochs=2), task.linear)
+    again = task.fit(tmp_path, task.spec(epochs=2, seed=1), task.linear)
+    assert_same_weights(
+        again, task.fit(tmp_path / "fresh", task.spec(epochs=2, seed=1), task.linear)
+    )
 
 
 def test_a_full_disk_is_a_storage_error_and_the_last_checkpoint_stays_whole(

@@ -1,11 +1,6 @@
 from __future__ import annotations
 
 import math
-import shutil
-import signal
-import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from filmstrip.errors import RunError, StorageError
-from filmstrip.model.head import Head, build_head
-from filmstrip.model.specs import MeanLinearHeadSpec, RecurrentHeadSpec
+from filmstrip.model.head import build_head
 from filmstrip.training.learner import Learner
-from filmstrip.video.transforms import Augmentation
-
-GRU = RecurrentHeadSpec(hidden=(8,), pooling="mean-max", dropout=0.3, input_dropout=0.1, dense=(6,))
-LINEAR = MeanLinearHeadSpec()
-CROPPED = Augmentation(temporal_crop=0.5)
 
 
 @pytest.mark.parametrize(
@@ -32,14 +20,14 @@ def test_the_optimizer_is_the_one_that_is_named(
     task: Any, tmp_path: Path, name: str, kind: type
 ) -> None:
     chosen = task.spec(optimizer=name, weight_decay=0.01)
-    optimizer = task.learner(chosen, LINEAR).configure_optimizers()
+    optimizer = task.learner(chosen, task.linear).configure_optimizers()
     assert type(optimizer) is kind
     [group] = optimizer.param_groups
     assert (group["lr"], group["weight_decay"]) == (0.02, 0.01)
     if name == "sgd":
         assert (group["momentum"], group["nesterov"]) == (0.9, True)
-    before = task.learner(chosen, LINEAR).network
-    after = task.fit(tmp_path, chosen, LINEAR)
+    before = task.learner(chosen, task.linear).network
+    after = task.fit(tmp_path, chosen, task.linear)
     assert not torch.equal(before.classify.weight, after.classify.weight)
     assert task.history(tmp_path)["train_loss"][-1] < task.history(tmp_path)["train_loss"][0]
 
@@ -48,7 +36,7 @@ def test_the_backbone_s_parameters_have_a_learning_rate_of_their_own_and_follow_
     task: Any,
 ) -> None:
     settings = task.spec(backbone_learning_rate=1e-5, schedule="decay", decay=0.5)
-    network = build_head(GRU, task.width, task.num_classes)
+    network = build_head(task.gru, task.width, task.num_classes)
     own = list(network.layers.parameters())
     learner = Learner(network, settings, task.num_classes, backbone_parameters=own)
     configured = learner.configure_optimizers()
@@ -65,7 +53,7 @@ def test_the_backbone_s_parameters_have_a_learning_rate_of_their_own_and_follow_
 def test_the_loss_is_smoothed_and_weighed_cross_entropy_and_the_l2_penalty(task: Any) -> None:
     weights = torch.tensor([0.5, 1.0, 2.0])
     torch.manual_seed(0)
-    network = build_head(GRU, task.width, task.num_classes).eval()
+    network = build_head(task.gru, task.width, task.num_classes).eval()
     settings = task.spec(label_smoothing=0.2, l2=0.1)
     learner = Learner(network, settings, task.num_classes, weights, network.regularised_weights())
     learner.log = lambda *_args, **_options: None  # no trainer is there to take figures
@@ -84,7 +72,7 @@ def test_the_loss_is_smoothed_and_weighed_cross_entropy_and_the_l2_penalty(task:
 def test_l2_shrinks_the_dense_kernels(task: Any, tmp_path: Path) -> None:
     norms = [
         float(
-            task.fit(tmp_path / str(l2), task.spec(epochs=15, l2=l2), LINEAR)
+            task.fit(tmp_path / str(l2), task.spec(epochs=15, l2=l2), task.linear)
             .classify.weight.detach()
             .norm()
         )
@@ -98,8 +86,8 @@ def test_gradient_clipping_bounds_each_step(task: Any, tmp_path: Path) -> None:
     for clip in (0, 1e-3):
         chosen = task.spec(epochs=1, optimizer="sgd", learning_rate=1.0, gradient_clip=clip)
         start, end = (
-            task.learner(chosen, LINEAR).network,
-            task.fit(tmp_path / str(clip), chosen, LINEAR),
+            task.learner(chosen, task.linear).network,
+            task.fit(tmp_path / str(clip), chosen, task.linear),
         )
         pairs = zip(start.parameters(), end.parameters(), strict=True)
         moved.append(math.sqrt(sum(float((b - a).detach().square().sum()) for a, b in pairs)))
