@@ -62,13 +62,17 @@ def test_every_figure_equals_scikit_learns(seed: int, num_classes: int, extra: i
 
 
 @settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 10_000), num_clips=st.integers(1, 60))
+@given(
+    seed=st.integers(0, 10_000),
+    num_clips=st.integers(1, 60),
+    num_resamples=st.sampled_from([1, 30]),
+)
 def test_each_interval_holds_its_figure_even_with_few_clips_and_absent_classes(
-    seed: int, num_clips: int
+    seed: int, num_clips: int, num_resamples: int
 ) -> None:
     rng = np.random.default_rng(seed)
     probs, labels = rng.dirichlet(np.ones(4), num_clips), rng.integers(4, size=num_clips)
-    metrics = evaluate(probs, labels, names(4), num_resamples=30)
+    metrics = evaluate(probs, labels, names(4), num_resamples=num_resamples)
     for figure in ("accuracy", "top5", "loss", "macro_f1"):
         low, high = metrics["intervals"][figure]
         assert low <= metrics[figure] <= high
@@ -138,6 +142,14 @@ def test_a_class_without_clips_leaves_macro_f1_to_the_others() -> None:
         "recall": [0, 1],
         "f1": [0, 1],
     }
+
+
+def test_a_class_without_clips_leaves_every_other_interval_as_it_is() -> None:
+    probs, labels = random_answers(3, 50, 3)
+    alone = evaluate(probs, labels, names(3))["intervals"]
+    padded = evaluate(np.pad(probs, ((0, 0), (0, 1))), labels, names(4))["intervals"]
+    assert padded["macro_f1"] == alone["macro_f1"]
+    assert padded["per_class"][:3] == alone["per_class"]
 
 
 def test_of_equally_probable_classes_the_first_counts_as_more_probable() -> None:

@@ -109,6 +109,15 @@ def test_only_units_that_learn_go_into_training(trainable: int, in_training: str
     assert not any(module.training for module in backbone.modules())
 
 
+@pytest.mark.parametrize("size", [64, 224])
+def test_a_new_backbone_is_in_training_but_for_units_that_do_not_learn(size: int) -> None:
+    frozen = build_backbone(timm_spec("resnet18", stage=0), size)
+    learning = build_backbone(timm_spec("resnet18", stage=0, trainable=-1), size)
+    assert frozen.training
+    assert not any(module.training for module in frozen.trunk.modules())
+    assert all(module.training for module in learning.modules())
+
+
 def test_an_unknown_backbone_is_refused_with_the_nearest_name() -> None:
     error = refusal(timm_spec("resnet_50"), 64)
     assert "backbone.name=resnet_50" in error.given

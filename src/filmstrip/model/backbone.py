@@ -66,6 +66,7 @@ class Backbone(nn.Module):
             trunk.requires_grad_(False)
             for unit in self.trainable_units():
                 unit.requires_grad_(True)
+        self.train()
 
     @property
     def is_frozen(self) -> bool:

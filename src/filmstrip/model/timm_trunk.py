@@ -83,7 +83,6 @@ def _show_one_frame(trunk: nn.Module, input_size: int) -> None:
     trunk.eval()
     with torch.no_grad():
         trunk(torch.zeros(1, 3, input_size, input_size))
-    trunk.train()
 
 
 def _unknown(name: str, known: Iterable[str]) -> RecipeError:
