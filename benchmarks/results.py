@@ -112,9 +112,9 @@ Commonest class | Size and duration alone |
 
 Backbones: ImageNet weights, frozen. `mean-linear` is blind to the order of frames: what a recurrent
 recipe has above it, it owes to order, or to its grid. The source of `resnet50-gru` trains its
-ResNet-50 from scratch; here it is given weights, since 72 clips teach it nothing. `xception-gru`
-is missing because no public package carries Xception's weights; `cnn-lstm` learns from scratch and
-is measured on the demo's data.
+ResNet-50 from scratch; here it is given weights, and `cnn-lstm`, which learns all from scratch, is
+left out: the training parts have about 80 clips. `xception-gru` is missing because no public
+package carries Xception's weights.
 
 Written by `make results DATA=… WEIGHTS=…`, which runs for seeds {", ".join(map(str, SEEDS))}:
 
