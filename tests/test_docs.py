@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -29,7 +30,16 @@ COMMAND_LINE = re.compile(r"^\s*(?:\$ )?(?:\w+=\S+ )*(?:\S*/)?filmstrip (.+)$", 
 SHELLS = ("", "bash", "console", "sh", "shell")
 
 GROUP = typer.main.get_command(app)
-COMMANDS = GROUP.commands  # type: ignore[attr-defined]
+
+
+def _command(words: list[str]) -> tuple[Any, str, list[str]]:
+    """The command that ``words`` name, its name, and what follows it."""
+    command: Any = GROUP
+    name = "filmstrip"
+    while hasattr(command, "commands") and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"{name} has no command {words[0]!r}"
+        command, name, words = command.commands[words[0]], f"{name} {words[0]}", words[1:]
+    return command, name, words
 
 
 def _texts() -> dict[str, str]:
@@ -89,9 +99,9 @@ def test_python_that_a_page_shows_compiles(page: str, code: str) -> None:
 @pytest.mark.parametrize(("page", "line"), LINES)
 def test_a_command_line_that_a_page_shows_is_understood(page: str, line: str) -> None:
     words = shlex.split(re.split(r"\s(?:\||&&|;|>)\s", line)[0], comments=True)
-    assert words[0] in COMMANDS, f"{page}: filmstrip has no command {words[0]!r}"
+    command, name, options = _command(words)
     # An unknown option, a missing argument or a value of the wrong type raises a usage error.
-    given = COMMANDS[words[0]].make_context(words[0], words[1:]).params
+    given = command.make_context(name, options).params
     recipe = given.get("recipe", given.get("name"))
     if recipe is None or recipe.endswith(".yaml"):
         return
@@ -104,13 +114,9 @@ def test_a_command_line_that_a_page_shows_is_understood(page: str, line: str) ->
 
 @pytest.mark.parametrize(("page", "code"), MENTIONS)
 def test_a_command_that_a_sentence_names_exists_with_its_options(page: str, code: str) -> None:
-    name, *words = shlex.split(code)
-    command = GROUP
-    if not name.startswith("-"):
-        assert name in COMMANDS, f"{page}: filmstrip has no command {name!r}"
-        command = COMMANDS[name]
+    command, _, words = _command(shlex.split(code))
     known = {option for param in command.params for option in param.opts} | {"--help"}
-    options = {word.partition("=")[0] for word in (name, *words) if word.startswith("--")}
+    options = {word.partition("=")[0] for word in words if word.startswith("--")}
     assert options <= known, f"{page}: filmstrip {code}"
 
 

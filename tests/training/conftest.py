@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from filmstrip.features.store import ClipFacts, FeatureStore
+from filmstrip.features.entry import ClipFacts
+from filmstrip.features.store import FeatureStore
 from filmstrip.model.head import Head, build_head
 from filmstrip.model.specs import HeadSpec, MeanLinearHeadSpec, RecurrentHeadSpec
 from filmstrip.recipes.recipe import TrainingSpec

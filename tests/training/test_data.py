@@ -7,7 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filmstrip.features.store import ClipFacts, FeatureStore
+from filmstrip.errors import StorageError
+from filmstrip.features.entry import ClipFacts
+from filmstrip.features.store import FeatureStore
 from filmstrip.training.data import (
     StoredClip,
     StoredClips,
@@ -165,3 +167,22 @@ def test_the_length_of_a_clip_may_be_one_frame(store: FeatureStore, tmp_path: Pa
     single.write("aa", torch.ones(1, 3), ClipFacts(8, 8, 0.0, 1))
     dataset = StoredClips(single, [StoredClip(("aa",), 0)], CROPPED)
     assert dataset[0][0].shape == (1, 3)
+
+
+def test_a_damaged_entry_ends_in_an_error_that_names_it_and_never_in_a_batch(
+    tmp_path: Path,
+) -> None:
+    store = FeatureStore(tmp_path)
+    keys = [store.key(str(number)) for number in range(4)]
+    for key in keys:
+        store.write(key, torch.ones(3, 2), ClipFacts(8, 8, 0.0, 3))
+    damaged = store.path(keys[2])
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    batches = evaluation_batches(StoredClips(store, [StoredClip((key,), 0) for key in keys]), 1)
+    read = []
+    with pytest.raises(StorageError) as caught:
+        read.extend(features for features, _, _ in batches)
+    assert str(damaged) in caught.value.given
+    assert "filmstrip cache verify --delete" in caught.value.remedy
+    assert all(torch.equal(features, torch.ones(1, 3, 2)) for features in read)

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from filmstrip.dataset.rows import SkippedFile, VideoRow
 from filmstrip.errors import VideoError
 from filmstrip.features.engine import Engine
+from filmstrip.features.entry import ClipFacts
 from filmstrip.features.source import ClipReader, content_hash
-from filmstrip.features.store import ClipFacts, FeatureStore
+from filmstrip.features.store import FeatureStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +153,9 @@ class Extractor:
         try:
             content = content_hash(row)
             keys = tuple(self.store.key(content, *self._recipe_parts, view) for view in self.views)
-            known = [self.store.facts(key) for key in keys]
+            known = [self.store.entry(key) for key in keys]
             if known[0] is not None and None not in known:
-                return _Clip(row, Extracted(keys, known[0]), None)
+                return _Clip(row, Extracted(keys, known[0].facts), None)
             frames, facts = self.reader.read(row)
         except VideoError as error:
             return error

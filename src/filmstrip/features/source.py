@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from filmstrip.dataset.packed import PackedClips
 from filmstrip.dataset.rows import VideoRow, is_there
 from filmstrip.errors import NoVideoError
-from filmstrip.features.store import ClipFacts
+from filmstrip.features.entry import ClipFacts
 from filmstrip.video.decode import read_clip
 from filmstrip.video.sampling import Sampling, sample_indices
 from filmstrip.video.transforms import Framing

@@ -21,8 +21,8 @@ from filmstrip.evaluation.plots import (
     plot_mistakes,
     plot_per_class,
 )
+from filmstrip.features.entry import ClipFacts
 from filmstrip.features.source import ClipReader
-from filmstrip.features.store import ClipFacts
 from filmstrip.model.classifier import CARD_FILE
 from filmstrip.storage import replacing, write_table
 from filmstrip.training.card import model_card

@@ -14,6 +14,12 @@ import pytest
 from filmstrip.app.cli import app
 
 COMMANDS = [str(command.name or command.callback.__name__) for command in app.registered_commands]
+GROUPS = [str(group.name) for group in app.registered_groups]
+SUBCOMMANDS = [
+    f"{group.name} {command.name or command.callback.__name__}"
+    for group in app.registered_groups
+    for command in group.typer_instance.registered_commands
+]
 HEAVY = ("torch", "lightning", "matplotlib", "sklearn", "timm", "torchvision", "av", "pandas")
 ROOT = Path(__file__).parents[3]
 
@@ -31,18 +37,18 @@ def plain(text: str) -> str:
     return " ".join(re.sub(r"[│╭╮╰╯─]|\x1b\[[0-9;]*m", " ", text).split())
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS + GROUPS + SUBCOMMANDS)
 def test_the_help_of_every_command_says_what_it_does_and_has_an_example(
     name: str, filmstrip: Callable[..., Any]
 ) -> None:
-    shown = filmstrip(name, "--help")
+    shown = filmstrip(*name.split(), "--help")
     assert shown.exit_code == 0
     help_text = plain(shown.stdout)
     assert re.search(rf"Example: \W?filmstrip {name}\b", help_text)
     assert "Options" in help_text
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS + SUBCOMMANDS)
 def test_every_command_is_in_the_documentation(name: str) -> None:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
@@ -51,11 +57,11 @@ def test_every_command_is_in_the_documentation(name: str) -> None:
 
 def test_the_help_names_every_command(filmstrip: Callable[..., Any]) -> None:
     shown = plain(filmstrip("--help").stdout)
-    assert all(f" {name} " in shown for name in COMMANDS)
+    assert all(f" {name} " in shown for name in COMMANDS + GROUPS)
 
 
 def test_help_is_given_without_importing_anything_heavy() -> None:
-    for arguments in (["--help"], ["train", "--help"], ["predict", "--help"]):
+    for arguments in (["--help"], ["train", "--help"], ["predict", "--help"], ["cache", "--help"]):
         ended = subprocess.run(
             [sys.executable, "-c", CALL_AND_LIST_MODULES, *arguments],
             capture_output=True,
