@@ -25,6 +25,7 @@ _REFUSED = (
     errno.ENOTDIR,
     errno.EISDIR,
     errno.EEXIST,
+    errno.ENAMETOOLONG,
 )
 
 

@@ -21,7 +21,9 @@ from filmstrip.model.specs import BackboneSpec, ConvNetSpec, ResNet50Spec, TimmB
 from filmstrip.model.weights import (
     EMBEDDED_BACKBONE,
     embedded_state_dict,
+    load_backbone,
     load_backbone_weights,
+    must_learn_first,
     read_state_dict,
 )
 
@@ -297,3 +299,32 @@ def test_however_a_file_is_damaged_it_is_read_or_refused(
     except WeightsError:
         return
     assert all(isinstance(tensor, Tensor) for tensor in tensors.values())
+
+
+@pytest.mark.parametrize(
+    ("spec", "learns"),
+    [
+        (TimmBackboneSpec(name="resnet18"), False),
+        (TimmBackboneSpec(name="resnet18", trainable=2), False),
+        (TimmBackboneSpec(name="resnet18", weights="none"), False),
+        (TimmBackboneSpec(name="resnet18", weights="none", trainable=-1), True),
+        (ConvNetSpec(), True),
+        (ConvNetSpec(trainable=0), False),
+        (ResNet50Spec(), True),
+        (ResNet50Spec(pretrain="none"), False),
+        (ResNet50Spec(pretrain="none", trainable=-1), True),
+    ],
+)
+def test_what_starts_from_nothing_must_learn_first_unless_weights_are_given(
+    spec: BackboneSpec, learns: bool
+) -> None:
+    assert must_learn_first(spec, None) is learns
+    assert must_learn_first(spec, Path("weights.pt")) is False
+
+
+def test_random_weights_are_those_of_the_seed() -> None:
+    spec = ConvNetSpec(channels=(4,))
+    first, again, other = (load_backbone(spec, 32, None, seed)[0] for seed in (1, 1, 2))
+    for name, tensor in first.trunk.state_dict().items():
+        assert torch.equal(tensor, again.trunk.state_dict()[name])
+    assert not torch.equal(next(first.parameters()), next(other.parameters()))

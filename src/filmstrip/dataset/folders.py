@@ -36,11 +36,16 @@ VIDEO_SUFFIXES = frozenset(
 _CLASS_FOLDERS = "a folder for each class with its videos inside, such as kick/clip1.mp4"
 
 
-def read_folder(root: Path) -> Listing:
+def read_folder(root: Path, needs_labels: bool = True) -> Listing:
     """List the videos below ``root`` by class folder, with the splits of train/val/test folders.
 
+    Args:
+        root: the folder.
+        needs_labels: leave out, and note, what lies in no class folder. Else such a video has an
+            empty label, and files that are no videos are not worth a note.
+
     Raises:
-        DatasetError: there is no video, or no class folder.
+        DatasetError: there is no video, or, where labels are needed, no class folder.
     """
     skipped: list[SkippedFile] = []
     loose: list[Path] = []
@@ -51,25 +56,32 @@ def read_folder(root: Path) -> Listing:
         else:
             loose.append(path)
     if not any(is_video(path) for path in _all(loose, found)):
+        suffixes = " ".join(sorted(VIDEO_SUFFIXES))
         raise DatasetError(
             f"{root}: no video in it or below it{_suffixes_found(_all(loose, found))}",
-            f"{_CLASS_FOLDERS} ({' '.join(sorted(VIDEO_SUFFIXES))})",
-            "give the folder that holds the class folders.",
+            f"{_CLASS_FOLDERS if needs_labels else 'videos in it or below it'} ({suffixes})",
+            f"give the folder that holds the {'class folders' if needs_labels else 'videos'}.",
         )
     splits = _split_folders(found)
-    skipped += _not_usable(loose, "it lies beside the class folders, so it has no label")
     rows: list[VideoRow] = []
+    unlabelled = [
+        (VideoRow(path, ""), "it lies beside the class folders, so it has no label")
+        for path in loose
+    ]
     for folder, paths in found.items():
         split = splits.get(folder, "")
-        if splits and not split:
-            skipped += _not_usable(paths, "its folder stands beside train, val and test")
-            continue
         for path in paths:
             inside = path.relative_to(folder).parts
-            if not is_video(path) or (split and len(inside) == 1):
-                skipped += _not_usable([path], f"it lies in {folder.name} without a class folder")
+            if splits and not split:
+                reason = "its folder stands beside train, val and test"
+                unlabelled.append((VideoRow(path, ""), reason))
+            elif not is_video(path) or (split and len(inside) == 1):
+                reason = f"it lies in {folder.name} without a class folder"
+                unlabelled.append((VideoRow(path, "", split=split), reason))
             else:
                 rows.append(VideoRow(path, inside[0] if split else folder.name, split=split))
+    if not needs_labels:
+        return Listing(rows + [row for row, _ in unlabelled if is_video(row.path)], skipped)
     if not rows:
         raise DatasetError(
             f"{root}: holds videos but no class folders",
@@ -77,7 +89,7 @@ def read_folder(root: Path) -> Listing:
             "move the videos into a folder for each class, or list them in a CSV file with the "
             "columns path,label and give that.",
         )
-    return Listing(rows, skipped)
+    return Listing(rows, skipped + [_not_usable(row.path, reason) for row, reason in unlabelled])
 
 
 def is_video(path: Path) -> bool:
@@ -122,12 +134,10 @@ def _split_folders(found: dict[Path, list[Path]]) -> dict[Path, str]:
     return splits if "train" in splits.values() and len(set(splits.values())) > 1 else {}
 
 
-def _not_usable(paths: Iterable[Path], reason: str) -> Iterator[SkippedFile]:
-    for path in paths:
-        if not is_video(path):
-            yield SkippedFile(path, f"{path.suffix or 'no suffix'} is not a video's suffix")
-        else:
-            yield SkippedFile(path, f"{reason}; move it into the folder of its class")
+def _not_usable(path: Path, reason: str) -> SkippedFile:
+    if not is_video(path):
+        return SkippedFile(path, f"{path.suffix or 'no suffix'} is not a video's suffix")
+    return SkippedFile(path, f"{reason}; move it into the folder of its class")
 
 
 def _all(loose: list[Path], found: dict[Path, list[Path]]) -> Iterator[Path]:

@@ -25,7 +25,7 @@ from filmstrip.errors import DatasetError
 
 __all__ = ["SkippedFile", "VideoIndex", "VideoRow", "open_index"]
 
-_TABLE_SUFFIXES = (".csv", ".tsv")
+TABLE_SUFFIXES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def open_index(
     _check_given_splits(data, rows)
     root = data if data.is_dir() else data.parent
     rows.sort(key=lambda row: (row.path.as_posix(), row.packed_index or 0))
-    rows, grouping = _with_groups(rows, root, listing.grouping, group_pattern)
+    rows, grouping = with_groups(rows, root, listing.grouping, group_pattern)
     class_names = tuple(name for name in listing.class_names if name in labels)
     return VideoIndex(root, tuple(rows), grouping, class_names, tuple(skipped))
 
@@ -148,7 +148,7 @@ def _read(data: Path, lists: Path | None, list_number: int) -> Listing:
         return read_official_lists(data, lists.expanduser().absolute(), list_number)
     if data.is_dir():
         return read_folder(data)
-    if data.suffix.lower() in _TABLE_SUFFIXES:
+    if data.suffix.lower() in TABLE_SUFFIXES:
         return read_table(data)
     if data.suffix.lower() in PACKED_SUFFIXES:
         return read_packed(data)
@@ -209,8 +209,8 @@ def _check_given_splits(data: Path, rows: list[VideoRow]) -> None:
         )
 
 
-def _with_groups(
-    rows: list[VideoRow], root: Path, given: str, pattern: str | None
+def with_groups(
+    rows: list[VideoRow], root: Path, given: str, pattern: str | None = None
 ) -> tuple[list[VideoRow], str]:
     """Give each row its group: by the pattern, as the listing gave it, or as the names tell."""
     names = [row.name(root) for row in rows]

@@ -16,8 +16,13 @@ from filmstrip.errors import DatasetError
 _COLUMNS = "the columns path,label and, if wished, group,split in the first line"
 
 
-def read_table(path: Path) -> Listing:
+def read_table(path: Path, needs_labels: bool = True) -> Listing:
     """List the clips that a CSV file names.
+
+    Args:
+        path: the CSV file.
+        needs_labels: leave out, and note, lines without a label and lines that repeat a clip. Else
+            a label may be empty, or the whole column missing, and a repeated clip is taken once.
 
     Raises:
         DatasetError: it is not UTF-8, a column is missing, a split is not a split's name, or one
@@ -26,9 +31,10 @@ def read_table(path: Path) -> Listing:
     rows: dict[Path, VideoRow] = {}
     skipped: list[SkippedFile] = []
     grouped = False
-    for line_number, cells in _read_cells(path):
-        clip, label = path.parent / cells["path"], cells["label"]
-        if not cells["path"] or not label:
+    columns = ("path", "label") if needs_labels else ("path",)
+    for line_number, cells in _read_cells(path, columns):
+        clip, label = path.parent / cells["path"], cells.get("label", "")
+        if not cells["path"] or (needs_labels and not label):
             missing = "label" if cells["path"] else "path"
             reason = f"line {line_number} of {path.name} has no {missing}; fill it in"
             skipped.append(SkippedFile(clip if cells["path"] else path, reason))
@@ -43,7 +49,8 @@ def read_table(path: Path) -> Listing:
                 "remove the line that is wrong.",
             )
         elif clip in rows:
-            skipped.append(SkippedFile(clip, f"line {line_number} of {path.name} repeats it"))
+            if needs_labels:
+                skipped.append(SkippedFile(clip, f"line {line_number} of {path.name} repeats it"))
         else:
             grouped = grouped or bool(cells.get("group"))
             split = _split(path, line_number, cells.get("split", ""))
@@ -59,7 +66,7 @@ def read_table(path: Path) -> Listing:
     return Listing(list(rows.values()), skipped, grouping=grouping)
 
 
-def _read_cells(path: Path) -> list[tuple[int, dict[str, str]]]:
+def _read_cells(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
     """Each line's number and its cells by column name, stripped."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -73,7 +80,7 @@ def _read_cells(path: Path) -> list[tuple[int, dict[str, str]]]:
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     columns = [name.strip().lower() for name in next(reader, [])]
-    missing = [name for name in ("path", "label") if name not in columns]
+    missing = [name for name in needed if name not in columns]
     if missing:
         raise DatasetError(
             f"{path}: no column {' and no column '.join(missing)} (first line: {header[:80]!r})",

@@ -20,13 +20,46 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from filmstrip.errors import WeightsError
-from filmstrip.model.backbone import Backbone
-from filmstrip.model.specs import BackboneSpec, ResNet50Spec, TimmBackboneSpec
+from filmstrip.model.backbone import Backbone, build_backbone
+from filmstrip.model.specs import BackboneSpec, ConvNetSpec, ResNet50Spec, TimmBackboneSpec
 from filmstrip.model.timm_trunk import create_network, pretrained_config
 
 EMBEDDED_BACKBONE = "tf_efficientnet_lite0"
 
 StateDict = dict[str, Tensor]
+
+
+def load_backbone(
+    spec: BackboneSpec, input_size: int, file: Path | None, seed: int
+) -> tuple[Backbone, str]:
+    """The backbone that ``spec`` describes with its weights, and where they came from, in words.
+
+    Args:
+        spec: which one.
+        input_size: side in pixels of the square frames that it will see.
+        file: the user's own weights, which go before all else.
+        seed: of random weights, where ``spec`` asks for these.
+
+    Raises:
+        RecipeError: there is no such network, or it cannot see frames of this size.
+        WeightsError: the weights cannot be read, do not fit, or cannot be reached.
+    """
+    torch.manual_seed(seed)
+    backbone = build_backbone(spec, input_size)
+    return backbone, load_backbone_weights(backbone, spec, file)
+
+
+def must_learn_first(spec: BackboneSpec, file: Path | None) -> bool:
+    """Whether the backbone starts from nothing, so that its features mean nothing before training.
+
+    A backbone that is frozen with random weights is what its spec asks for, and does not count.
+    """
+    if file is not None:
+        return False
+    if isinstance(spec, ResNet50Spec) and spec.pretrain == "frames":
+        return True
+    is_random = isinstance(spec, ConvNetSpec | ResNet50Spec) or spec.weights == "none"
+    return is_random and spec.trainable != 0
 
 
 def load_backbone_weights(backbone: Backbone, spec: BackboneSpec, file: Path | None) -> str:

@@ -25,7 +25,7 @@ from filmstrip.features.store import FeatureStore, default_cache
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.classifier import VideoClassifier
 from filmstrip.model.specs import ClassifierSpec, ResNet50Spec
-from filmstrip.model.weights import load_backbone_weights
+from filmstrip.model.weights import load_backbone
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import locked
 from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches, training_batches
@@ -157,10 +157,10 @@ class _Trainer:
         )
 
     def _load_backbone(self) -> tuple[Backbone, str]:
-        torch.manual_seed(self.recipe.training.seed)
-        spec = self.recipe.backbone
-        backbone = build_backbone(spec, self.recipe.framing.size)
-        origin = load_backbone_weights(backbone, spec, self.request.weights)
+        recipe, weights = self.recipe, self.request.weights
+        backbone, origin = load_backbone(
+            recipe.backbone, recipe.framing.size, weights, recipe.training.seed
+        )
         if origin == "random":
             self.reporter.note(
                 "WARNING: the backbone's weights are RANDOM. It sees no more than noise can; the "

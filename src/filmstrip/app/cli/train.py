@@ -28,6 +28,14 @@ SetOption = Annotated[
         rich_help_panel="What",
     ),
 ]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="The backbone's weights: safetensors, or a torch file of plain tensors.",
+        rich_help_panel="What",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,13 +48,7 @@ def train(
     data: DataArgument,
     out: Annotated[Path, typer.Option(help="New folder for the run.", show_default=False)],
     recipe: RecipeOption = "lite-gru",
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="The backbone's weights: safetensors, or a torch file of plain tensors.",
-            rich_help_panel="What",
-        ),
-    ] = None,
+    weights: WeightsOption = None,
     overrides: SetOption = None,
     epochs: Annotated[
         int | None,

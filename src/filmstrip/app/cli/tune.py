@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from filmstrip.app.cli.train import DataArgument, RecipeOption, SetOption
+from filmstrip.app.cli.train import DataArgument, RecipeOption, SetOption, WeightsOption
 
 
 class SearchName(StrEnum):
@@ -43,7 +43,7 @@ def tune(
         SearchName, typer.Option(help="All combinations, or some drawn at random.")
     ] = SearchName.grid,
     trials: Annotated[int, typer.Option(min=1, help="How many to draw at random.")] = 10,
-    weights: Annotated[Path | None, typer.Option(help="The backbone's weights.")] = None,
+    weights: WeightsOption = None,
 ) -> None:
     """Search a recipe's settings by grid or at random, judged on the validation part.
 

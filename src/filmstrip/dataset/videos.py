@@ -1,0 +1,73 @@
+"""Videos for work that needs no labels: files, folders and tables, in any mixture.
+
+Labels, groups and splits are taken where the data gives them and are empty elsewhere: a loose video
+and a class of one clip are as good as any other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from filmstrip.dataset.folders import read_folder
+from filmstrip.dataset.index import TABLE_SUFFIXES, VideoIndex, with_groups
+from filmstrip.dataset.packed import PACKED_SUFFIXES, read_packed
+from filmstrip.dataset.rows import Listing, VideoRow
+from filmstrip.dataset.table import read_table
+from filmstrip.errors import DatasetError
+
+
+def list_videos(paths: Sequence[Path]) -> VideoIndex:
+    """Index all clips of ``paths``; one that is named twice is taken once.
+
+    Args:
+        paths: at least one of: a video file, a folder (of class folders, of loose videos, or of
+            both), a CSV with the column path, a packed ``.npz`` or ``.pkl``.
+
+    Returns:
+        The clips, sorted by path. Its root is the deepest folder that holds all that was given, so
+        that no two clips have one name; ``skipped`` holds only what was named and is not there.
+
+    Raises:
+        DatasetError: a path is not there, a folder holds no video, or a table cannot be read.
+    """
+    given = [_without_dots(Path(path).expanduser().absolute()) for path in paths]
+    listings = [_read(path) for path in given]
+    clips: dict[tuple[Path, int | None], VideoRow] = {}
+    for listing in listings:
+        for row in listing.rows:
+            place = (_without_dots(row.path), row.packed_index)
+            if place not in clips or not clips[place].label:
+                clips[place] = replace(row, path=place[0])
+    folders = {path if path.is_dir() else path.parent for path in given}
+    root = Path(os.path.commonpath(folders | {path.parent for path, _ in clips}))
+    rows = sorted(clips.values(), key=lambda row: (row.path.as_posix(), row.packed_index or 0))
+    grouping = next((listing.grouping for listing in listings if listing.grouping), "")
+    rows, grouping = with_groups(rows, root, grouping)
+    skipped = tuple(file for listing in listings for file in listing.skipped)
+    return VideoIndex(root, tuple(rows), grouping, skipped=skipped)
+
+
+def _read(path: Path) -> Listing:
+    if not path.exists():
+        raise DatasetError(
+            f"{path}: no such file or folder",
+            "video files, folders of them, or a CSV with the column path",
+            "check the spelling, and that the disk is mounted.",
+        )
+    if path.is_dir():
+        return read_folder(path, needs_labels=False)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return read_table(path, needs_labels=False)
+    if path.suffix.lower() in PACKED_SUFFIXES:
+        return read_packed(path)
+    return Listing([VideoRow(path, "")], [])
+
+
+def _without_dots(path: Path) -> Path:
+    """A path without ``..``, which would lead out of a tree; links are left as they are named."""
+    if ".." not in path.parts:
+        return path
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name

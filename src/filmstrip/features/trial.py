@@ -1,0 +1,206 @@
+"""The choice of a runtime by a short measurement, remembered for the next time.
+
+A trial is worth its time only where much work is left, so each runtime is tried when it could pay,
+and what was measured is kept for this network, machine and set of library versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from filmstrip.features.runtimes import EAGER, Kind, Run, Runtime
+from filmstrip.storage import replacing
+
+LEAST_COSINE = 0.99
+"""A runtime is used only if no frame's features turn further from those of eager float32."""
+
+_TRIAL_SHARE = 0.1
+"""The largest share of the work left that the trial of one runtime may take."""
+
+# What starting takes on two cores, roughly; what it took is measured once it was tried.
+_START_UP_SECONDS: dict[Kind, float] = {
+    "eager": 0,
+    "openvino": 10,
+    "onnxruntime": 10,
+    "compiled": 30,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What was measured of one runtime.
+
+    Attributes:
+        runtime: its name.
+        start_up_seconds: from nothing to the first features, over what a pass takes.
+        frames_per_second: of the network alone.
+        cosine: the least similarity of a frame's features to those of eager float32, from -1 to 1.
+        failure: why it cannot run this network; empty where it can.
+    """
+
+    runtime: str
+    start_up_seconds: float
+    frames_per_second: float
+    cosine: float
+    failure: str = ""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether its features may stand for those of eager float32."""
+        return not self.failure and self.cosine >= LEAST_COSINE
+
+    def seconds(self, num_frames: int) -> float:
+        """What starting it and running so many frames would take."""
+        return self.start_up_seconds + num_frames / self.frames_per_second
+
+
+class TrialBook:
+    """The trials of one network on this machine, kept in a file.
+
+    Args:
+        folder: where the files of all networks lie.
+        network: a fingerprint of the network and of the shape of its batches.
+        device: where it runs.
+    """
+
+    def __init__(self, folder: Path, network: str, device: torch.device) -> None:
+        self.machine = _machine(device)
+        key = repr((network, sorted(self.machine.items())))
+        self.path = folder / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.json"
+
+    def read(self) -> dict[str, Trial]:
+        """The trials by the name of their runtime; none where nothing was tried, or kept well."""
+        try:
+            content = json.loads(self.path.read_text())
+            return {trial["runtime"]: Trial(**trial) for trial in content["trials"]}
+        except (OSError, ValueError, TypeError, KeyError):
+            return {}
+
+    def write(self, trials: dict[str, Trial]) -> None:
+        """Keep ``trials``.
+
+        Raises:
+            StorageError: the disk is full or cannot be written.
+        """
+        content = {"machine": self.machine, "trials": [asdict(t) for t in trials.values()]}
+        with replacing(self.path) as temporary:
+            temporary.write_text(json.dumps(content, indent=2))
+
+
+def fastest(trials: dict[str, Trial], num_frames: int) -> Trial | None:
+    """The sound trial whose runtime would finish ``num_frames`` first; None if there is none."""
+    sound = [trial for trial in trials.values() if trial.is_sound]
+    return min(sound, key=lambda trial: trial.seconds(num_frames), default=None)
+
+
+def run_trials(
+    candidates: Sequence[Runtime],
+    known: dict[str, Trial],
+    start: Callable[[Runtime], Run],
+    frames: Tensor,
+    num_frames: int,
+) -> dict[str, Trial]:
+    """Try each candidate that is not known yet and whose trial could pay.
+
+    Args:
+        candidates: with ``EAGER`` first, then in the order of their start-up.
+        known: trials of earlier times.
+        start: makes a runtime ready.
+        frames: a full batch (N, H, W, 3) uint8 of the user's own.
+        num_frames: how many are to be run in all.
+
+    Returns:
+        All trials, known and new, by the name of their runtime.
+    """
+    trials = dict(known)
+    reference: Tensor | None = None
+    for runtime in candidates:
+        if runtime.name in trials or not _is_worth_trying(runtime, trials, frames, num_frames):
+            continue
+        if reference is None:
+            reference = start(EAGER)(frames)
+        trials[runtime.name] = _measure(runtime, start, frames, reference)
+    return trials
+
+
+def _is_worth_trying(
+    runtime: Runtime, trials: dict[str, Trial], frames: Tensor, num_frames: int
+) -> bool:
+    best = fastest(trials, num_frames)
+    if best is None:
+        return True
+    # A precision that loses eagerly loses compiled too: its arithmetic is the slower one.
+    eager = {name: trial for name, trial in trials.items() if name.startswith("eager")}
+    best_eager = fastest(eager, num_frames)
+    if runtime.kind != "eager" and best_eager is not None:
+        _, _, precision = best_eager.runtime.partition("-")
+        if runtime.precision != precision and runtime.kind != "onnxruntime":
+            return False
+    trial_seconds = _START_UP_SECONDS[runtime.kind] + 3 * len(frames) / best.frames_per_second
+    return trial_seconds < _TRIAL_SHARE * num_frames / best.frames_per_second
+
+
+def _measure(
+    runtime: Runtime, start: Callable[[Runtime], Run], frames: Tensor, reference: Tensor
+) -> Trial:
+    """Start a runtime and time it on one batch."""
+    began = time.perf_counter()
+    try:
+        run = start(runtime)
+        features = run(frames)
+        first = time.perf_counter() - began
+        seconds = min(_timed(run, frames), _timed(run, frames))
+    except Exception as error:  # compilers and runtimes have errors of every kind
+        return Trial(runtime.name, time.perf_counter() - began, 0.0, 0.0, first_line(error))
+    cosine = float(cosine_similarity(features, reference, dim=1).min())
+    return Trial(runtime.name, max(first - seconds, 0.0), len(frames) / seconds, cosine)
+
+
+def first_line(error: Exception) -> str:
+    """What an error says in its first line, or its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _timed(run: Run, frames: Tensor) -> float:
+    start = time.perf_counter()
+    run(frames)
+    return time.perf_counter() - start
+
+
+def _machine(device: torch.device) -> dict[str, str]:
+    """What a measured speed depends on besides the network."""
+    if device.type == "cuda":
+        processor = torch.cuda.get_device_name(device)
+    else:
+        processor = f"{_processor_name()}, {torch.get_num_threads()} threads"
+    versions = {name: _version(name) for name in ("torch", "timm", "onnxruntime", "openvino")}
+    return {"processor": processor} | versions
+
+
+def _processor_name() -> str:
+    named = torch.cpu.get_capabilities().get("cpu_name") or platform.processor()
+    return f"{named or platform.machine()} {_lower_precisions()}"
+
+
+def _lower_precisions() -> str:
+    """Processors of one name differ in what their host lets them do."""
+    able = torch.cpu.get_capabilities()
+    return " ".join(sorted(name for name, value in able.items() if value is True and "16" in name))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

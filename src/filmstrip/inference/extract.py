@@ -1,0 +1,159 @@
+"""Features of videos without a classifier: into the cache, and from there into plain files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from filmstrip.dataset.index import VideoIndex
+from filmstrip.dataset.rows import SkippedFile
+from filmstrip.dataset.videos import list_videos
+from filmstrip.errors import WeightsError
+from filmstrip.features.engine import Engine
+from filmstrip.features.export import ExportSettings, FeatureFolder
+from filmstrip.features.extract import Extraction, Extractor
+from filmstrip.features.plain_files import FileFormat, check_installed
+from filmstrip.features.source import ClipReader
+from filmstrip.features.store import FeatureStore, default_cache
+from filmstrip.model.weights import load_backbone, must_learn_first
+from filmstrip.recipes.recipe import Recipe
+from filmstrip.storage import locked
+from filmstrip.training.reporter import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedVideos:
+    """What an extraction found and did.
+
+    ``store.read(extraction[row].keys[0])`` gives the features (T, D) of a row of ``index``.
+
+    Attributes:
+        index: the clips that were asked for.
+        extraction: where each lies in the store, and which could not be read.
+        store: holds them.
+        kept: what it holds: ``features``, or ``frames`` (T, S, S, 3) uint8 for a network that is
+            trained from these.
+        seconds: how long it all took.
+    """
+
+    index: VideoIndex
+    extraction: Extraction
+    store: FeatureStore
+    kept: Literal["features", "frames"]
+    seconds: float
+
+    @property
+    def failed(self) -> tuple[SkippedFile, ...]:
+        """What could not be read, and why."""
+        return (*self.index.skipped, *self.extraction.skipped)
+
+
+def extract_videos(
+    videos: Sequence[Path],
+    recipe: Recipe,
+    out: Path | None = None,
+    file_format: FileFormat = "npy",
+    weights: Path | None = None,
+    cache: Path | None = None,
+    reporter: Reporter | None = None,
+) -> ExtractedVideos:
+    """Run a recipe's backbone over videos; they need no labels.
+
+    Each clip becomes features (T, D) float32: T frames as ``recipe.sampling`` says, D numbers as
+    ``recipe.backbone`` gives. ``filmstrip.features.export`` tells what ``out`` then holds.
+
+    Args:
+        videos: files, folders, CSVs with the column path, packed files.
+        recipe: its sampling, framing, backbone and ``training.views`` decide the features.
+        out: where to write plain files. Without it, the cache is filled with what a training of
+            the recipe reads: features, or frames where the backbone learns too.
+        file_format: ``npy``, ``safetensors`` or ``parquet``.
+        weights: the backbone's own weights, if not those that the recipe names.
+        cache: the feature cache; ``default_cache()`` if not given.
+        reporter: hears of progress.
+
+    Raises:
+        FilmstripError: bad videos, recipe, weights or folder; what was computed is kept.
+        KeyboardInterrupt: Ctrl-C; likewise.
+    """
+    start = time.monotonic()
+    reporter = reporter or Reporter()
+    store = FeatureStore((cache or default_cache()) / "features")
+    is_untaught = must_learn_first(recipe.backbone, weights)
+    if out is not None:
+        check_installed(file_format)
+        if is_untaught:
+            raise _untaught(recipe)
+    index = list_videos(videos)
+    backbone, origin = load_backbone(
+        recipe.backbone, recipe.framing.size, weights, recipe.training.seed
+    )
+    has_features = out is not None or (backbone.is_frozen and not is_untaught)
+    if has_features:
+        reporter.note(f"{backbone.num_features} features for each frame; weights: {origin}.")
+        if origin == "random":
+            reporter.note("WARNING: the backbone's weights are RANDOM, and so are the features.")
+    engine = Engine(backbone) if has_features else None
+    if out is None:
+        extraction = _extract(index, recipe, engine, store, reporter)
+    else:
+        settings = ExportSettings(
+            root=index.root,
+            file_format=file_format,
+            sampling=recipe.sampling,
+            framing=recipe.framing,
+            backbone=recipe.backbone,
+            weights_origin=origin,
+            views=recipe.training.views,
+            num_features=backbone.num_features,
+        )
+        folder = FeatureFolder(out, settings)
+        with locked(out):
+            folder.start()
+            extraction = _extract(index, recipe, engine, store, reporter)
+            _write(folder, index, extraction, store, reporter)
+    kept: Literal["features", "frames"] = "features" if has_features else "frames"
+    return ExtractedVideos(index, extraction, store, kept, time.monotonic() - start)
+
+
+def _extract(
+    index: VideoIndex,
+    recipe: Recipe,
+    engine: Engine | None,
+    store: FeatureStore,
+    reporter: Reporter,
+) -> Extraction:
+    reader = ClipReader(recipe.sampling, recipe.framing)
+    views = recipe.training.views if engine else ("plain",)
+    title = "Extracting features" if engine else "Reading frames"
+    with reporter.phase(title, len(index)) as advance:
+        return Extractor(store, reader, engine, views).run(index.rows, advance)
+
+
+def _write(
+    folder: FeatureFolder,
+    index: VideoIndex,
+    extraction: Extraction,
+    store: FeatureStore,
+    reporter: Reporter,
+) -> None:
+    with reporter.phase("Writing files", len(extraction.clips)) as advance:
+        num_left_over = folder.write(index, extraction, store, advance)
+    if num_left_over:
+        reporter.note(
+            f"{num_left_over} files in {folder.path} are from clips that were not among the videos "
+            f"this time, or could not be read; {folder.index_file.name} does not name them."
+        )
+
+
+def _untaught(recipe: Recipe) -> WeightsError:
+    return WeightsError(
+        f"recipe {recipe.name}: its backbone is trained from scratch, so without a training it has "
+        "no features to give",
+        "a backbone with weights",
+        "give --weights FILE, or a backbone with ImageNet weights (--backbone resnet50); without "
+        "--out, the frames that its training reads are put into the cache.",
+    )
