@@ -7,6 +7,7 @@
     ├── DatasetError        a folder, list or split that cannot be learnt from
     ├── RecipeError         an unknown recipe, backbone, head or override
     ├── WeightsError        weights that do not fit, or cannot be reached
+    ├── EngineError         a way to run a backbone that this machine does not have
     ├── RunError            a run folder that is missing, unfinished or in use
     └── StorageError        a disk that is full or cannot be written
 
@@ -60,6 +61,10 @@ class RecipeError(FilmstripError):
 
 class WeightsError(FilmstripError):
     """Weights that do not fit the network, or cannot be reached."""
+
+
+class EngineError(FilmstripError):
+    """A way to run a backbone that this machine, or this network, does not allow."""
 
 
 class RunError(FilmstripError):

@@ -176,7 +176,7 @@ class _Look:
             texture=str(rng.choice(_TEXTURES)),
             frequency=rng.uniform(5, 9),
             texture_angle=rng.uniform(0, 2 * np.pi),
-            aspect=math.sqrt(rng.uniform(1, 1.6)),
+            aspect=math.sqrt(rng.uniform(1.5, 2.2)),
             hue=hue,
             light=_colour(hue, rng.uniform(0.6, 0.95), rng.uniform(0.85, 1)),
             dark=_colour(

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -10,12 +15,37 @@ from numpy.typing import NDArray
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
+from filmstrip.errors import EngineError
+from filmstrip.features.runtimes import EAGER, Run, Runtime, find_runtime, runtimes, start
+from filmstrip.features.trial import Trial, TrialBook, fastest, first_line, run_trials
 from filmstrip.model.backbone import Backbone
+
+_BATCH_SIZES = {"cpu": 16, "cuda": 128}
+
+# With less to do, the reference that trials need would take longer than all the rest.
+_FEWEST_BATCHES = 4
+
+Item = TypeVar("Item")
 
 
 def default_device() -> torch.device:
     """The GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """How an engine picks its runtime.
+
+    Attributes:
+        name: a runtime, such as ``compiled-bf16``, or ``auto`` for the one that measures fastest.
+        trials: folder in which what was measured is remembered.
+        note: hears in a sentence what was picked, and why.
+    """
+
+    name: str
+    trials: Path
+    note: Callable[[str], None] = lambda _sentence: None
 
 
 class Engine:
@@ -25,26 +55,77 @@ class Engine:
         backbone: what sees the frames; it is put in evaluation and moved to ``device``.
         device: where it runs; the GPU where there is one.
         batch_size: frames a pass.
+        choice: how the runtime is picked; eager float32 if not given.
+
+    Raises:
+        EngineError: the machine has no runtime of the name in ``choice``.
     """
 
     def __init__(
-        self, backbone: Backbone, device: torch.device | None = None, batch_size: int = 32
+        self,
+        backbone: Backbone,
+        device: torch.device | None = None,
+        batch_size: int | None = None,
+        choice: EngineChoice | None = None,
     ) -> None:
         self.device = device or default_device()
-        self.batch_size = batch_size
+        self.batch_size = batch_size or _BATCH_SIZES.get(self.device.type, 32)
         self.backbone = backbone.to(self.device).eval()
         self.num_features = backbone.num_features
+        self.runtime = EAGER
+        self._choice = choice
+        self._is_forced = choice is not None and choice.name != "auto"
+        if choice is not None and self._is_forced:
+            self.runtime = find_runtime(choice.name, self.device)
+        self._run: Run | None = None
 
-    @torch.inference_mode()
+    def accepts(self, precision: str) -> bool:
+        """Whether features that were computed in ``precision`` will do.
+
+        They all agree with float32, so any will, unless the user named a runtime.
+        """
+        return not self._is_forced or precision == self.runtime.precision
+
     def embed(self, frames: NDArray[np.uint8]) -> Tensor:
         """Features (N, D) float32, on the CPU, of ``frames`` (N, H, W, 3) uint8."""
-        passes = []
-        for start in range(0, len(frames), self.batch_size):
-            batch = torch.from_numpy(frames[start : start + self.batch_size]).to(self.device)
-            # (N, H, W, 3) seen as (N, 3, H, W) is in channels-last order already
-            normalised = self.backbone.normalise(batch.permute(0, 3, 1, 2))
-            passes.append(self.backbone(normalised).float().cpu())
+        passes = [
+            self._embed_batch(frames[first : first + self.batch_size])
+            for first in range(0, len(frames), self.batch_size)
+        ]
         return torch.cat(passes) if passes else torch.empty(0, self.num_features)
+
+    def embed_clips(
+        self,
+        clips: Iterable[tuple[Item, NDArray[np.uint8]]],
+        num_frames_left: Callable[[], int] = lambda: 0,
+    ) -> Iterator[tuple[Item, Tensor]]:
+        """Features (T, D) float32 of each clip of frames (T, H, W, 3) uint8, in order.
+
+        Frames of several clips fill one batch.
+
+        Args:
+            clips: with each its owner's mark, which comes back beside its features.
+            num_frames_left: roughly how many frames are to come; a long road is worth the start-up
+                of a fast runtime.
+        """
+        waiting: deque[_Waiting[Item]] = deque()
+        frames: list[NDArray[np.uint8]] = []
+        num_frames = 0
+        for item, clip in clips:
+            waiting.append(_Waiting(item, len(clip)))
+            frames.append(clip)
+            num_frames += len(clip)
+            if num_frames < self.batch_size:
+                continue
+            gathered = np.concatenate(frames)
+            num_whole = num_frames - num_frames % self.batch_size
+            for first in range(0, num_whole, self.batch_size):
+                batch = gathered[first : first + self.batch_size]
+                self._settle(batch, num_frames_left)
+                yield from _deliver(self._embed_batch(batch), waiting)
+            frames, num_frames = [gathered[num_whole:]], num_frames - num_whole
+        if num_frames:
+            yield from _deliver(self._embed_batch(np.concatenate(frames)), waiting)
 
     def fingerprint(self) -> str:
         """A hash of all that decides the features: the network's structure, weights and scaling."""
@@ -56,6 +137,85 @@ class Engine:
             digest.update(name.encode())
             digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+    def _embed_batch(self, frames: NDArray[np.uint8]) -> Tensor:
+        """At most a batch of frames through the network."""
+        num_missing = self.batch_size - len(frames)
+        if self.runtime.wants_full_batches and num_missing:
+            frames = np.concatenate([frames, np.repeat(frames[-1:], num_missing, axis=0)])
+        batch = torch.from_numpy(np.ascontiguousarray(frames))
+        if self._run is None:
+            self._run = self._start_picked(batch)
+        features = self._run(batch)
+        return features[: self.batch_size - num_missing]
+
+    def _settle(self, frames: NDArray[np.uint8], num_frames_left: Callable[[], int]) -> None:
+        """Pick the runtime, once, before the first full batch."""
+        choice, self._choice = self._choice, None
+        num_frames = num_frames_left() if choice else 0
+        if choice is None or self._is_forced or num_frames < _FEWEST_BATCHES * self.batch_size:
+            return
+        network = repr((self.fingerprint(), frames.shape))
+        book = TrialBook(choice.trials, network, self.device)
+        batch = torch.from_numpy(np.ascontiguousarray(frames))
+        started: dict[str, Run] = {}
+
+        def starting(runtime: Runtime) -> Run:
+            started[runtime.name] = self._start(runtime, batch)
+            return started[runtime.name]
+
+        trials = run_trials(runtimes(self.device), book.read(), starting, batch, num_frames)
+        book.write(trials)
+        best = fastest(trials, num_frames)
+        if best is not None:
+            self.runtime = find_runtime(best.runtime, self.device)
+            self._run = started.get(best.runtime)
+            choice.note(_sentence(best, trials[EAGER.name]))
+
+    def _start(self, runtime: Runtime, batch: Tensor) -> Run:
+        return start(runtime, self.backbone, self.device, batch)
+
+    def _start_picked(self, batch: Tensor) -> Run:
+        try:
+            return self._start(self.runtime, batch)
+        except Exception as error:  # compilers and runtimes have errors of every kind
+            raise EngineError(
+                f"--engine {self.runtime.name}: cannot run this backbone "
+                f"({type(error).__name__}: {first_line(error)})",
+                "a network that this runtime takes",
+                "use --engine auto, which leaves out what does not work.",
+            ) from error
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[Item]):
+    """A clip of which some frames are still to be run."""
+
+    item: Item
+    num_missing: int
+    parts: list[Tensor] = field(default_factory=list)
+
+
+def _deliver(features: Tensor, waiting: deque[_Waiting[Item]]) -> Iterator[tuple[Item, Tensor]]:
+    """Hand a batch's features to the clips that wait for them; yields those that are whole."""
+    first = 0
+    while first < len(features):
+        clip = waiting[0]
+        part = features[first : first + clip.num_missing]
+        clip.parts.append(part)
+        clip.num_missing -= len(part)
+        first += len(part)
+        if not clip.num_missing:
+            waiting.popleft()
+            yield clip.item, torch.cat(clip.parts)
+
+
+def _sentence(best: Trial, eager: Trial) -> str:
+    return (
+        f"Engine: {best.runtime}, {best.frames_per_second:.0f} frames/s "
+        f"({eager.runtime}: {eager.frames_per_second:.0f}); least cosine of its features to "
+        f"float32's: {best.cosine:.5f}."
+    )
 
 
 def _stages(trunk: nn.Module) -> list[tuple[int, ...]]:

@@ -26,13 +26,14 @@ from torch import Tensor
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.rows import SkippedFile, VideoRow
 from filmstrip.errors import RunError
+from filmstrip.features.entry import ClipFacts
 from filmstrip.features.extract import Extraction
 from filmstrip.features.plain_files import (
     ClipFeatures,
     FileFormat,
     writing_features,
 )
-from filmstrip.features.store import ClipFacts, FeatureStore
+from filmstrip.features.store import FeatureStore
 from filmstrip.model.specs import BackboneSpec, Spec
 from filmstrip.recipes.recipe import View
 from filmstrip.storage import replacing, write_table

@@ -1,12 +1,14 @@
 """Extraction: every clip of an index through the backbone once, results in the store.
 
 Clips are decoded in threads while the network runs; frames of several clips fill one batch; what
-the store holds already is not even opened. A file that cannot be read is named and left out, and
-the rest goes on.
+the store holds already is not even opened, and what another process computes is waited for. A file
+that cannot be read is named and left out, and the rest goes on.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,9 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from filmstrip.dataset.rows import SkippedFile, VideoRow
 from filmstrip.errors import VideoError
+from filmstrip.features.claims import Claim
 from filmstrip.features.engine import Engine
 from filmstrip.features.entry import ClipFacts
 from filmstrip.features.source import ClipReader, content_hash
@@ -47,12 +51,16 @@ class Extraction:
         skipped: files that could not be read, and why.
         num_hits: clips that the store held already, so that nothing was decoded.
         num_computed: clips that were decoded now.
+        num_frames: frames of those, counted once for each view.
+        started: when the first of those was begun, on the monotonic clock; None before.
     """
 
     clips: dict[tuple[Path, int | None], Extracted] = field(default_factory=dict)
     skipped: list[SkippedFile] = field(default_factory=list)
     num_hits: int = 0
     num_computed: int = 0
+    num_frames: int = 0
+    started: float | None = None
 
     def __contains__(self, row: VideoRow) -> bool:
         return (row.path, row.packed_index) in self.clips
@@ -60,22 +68,44 @@ class Extraction:
     def __getitem__(self, row: VideoRow) -> Extracted:
         return self.clips[row.path, row.packed_index]
 
+    def start(self) -> None:
+        """Note that the first clip is about to be computed."""
+        if self.started is None:
+            self.started = time.monotonic()
+
     def summary(self) -> str:
         """How it went so far, in a few words."""
-        return f"{self.num_hits} cached, {len(self.skipped)} unreadable"
+        words = f"{self.num_hits} cached, {len(self.skipped)} unreadable"
+        if not self.num_computed or self.started is None:
+            return words
+        seconds = time.monotonic() - self.started
+        speeds = f"{self.num_computed / seconds:.1f} videos/s, {self.num_frames / seconds:.0f}"
+        return f"{words}, {speeds} frames/s"
 
     def add(self, row: VideoRow, extracted: Extracted) -> None:
         """Note that ``row`` is in the store, whatever split it may belong to."""
         self.clips[row.path, row.packed_index] = extracted
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Clip:
-    """A row on its way through the pipeline; ``frames`` is None on a hit."""
+    """A clip to compute, with its frames (T, S, S, 3) uint8."""
 
     row: VideoRow
     extracted: Extracted
-    frames: NDArray[np.uint8] | None
+    frames: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A clip that is being computed by another process, or further ahead by this one."""
+
+    row: VideoRow
+    key: str
+
+
+_Outcome = Extracted | _Clip | _Claimed | VideoError
+_View = tuple[_Clip, int]
 
 
 class Extractor:
@@ -86,7 +116,7 @@ class Extractor:
         reader: how a row becomes frames.
         engine: the backbone; None keeps the frames themselves (for networks trained end to end).
         views: how each clip is shown to the backbone: ``plain``, ``flip``.
-        num_decoders: threads that decode.
+        origin: what the entries are, in a word, for those who look into the store.
     """
 
     def __init__(
@@ -95,13 +125,16 @@ class Extractor:
         reader: ClipReader,
         engine: Engine | None,
         views: Sequence[str] = ("plain",),
-        num_decoders: int = 2,
+        origin: str = "",
     ) -> None:
         self.store = store
         self.reader = reader
         self.engine = engine
         self.views = tuple(views)
-        self.num_decoders = num_decoders
+        self.origin = origin
+        shares_processor = engine is not None and engine.device.type == "cpu"
+        # The network fills the processor by itself: two threads keep frames ready beside it.
+        self.num_decoders = 2 if shares_processor else max(2, os.cpu_count() or 2)
         self._recipe_parts = (
             engine.fingerprint() if engine else "frames",
             reader.sampling.model_dump_json(),
@@ -111,36 +144,96 @@ class Extractor:
     def run(
         self, rows: Iterable[VideoRow], on_clip: Callable[[str], None] = lambda _words: None
     ) -> Extraction:
-        """Extract all ``rows``; ``on_clip`` hears after each how many were found and failed.
+        """Extract all ``rows``; ``on_clip`` hears after each how the work goes.
 
         Raises:
             StorageError: the store cannot be written; what was finished is kept.
         """
         extraction = Extraction()
-        batch: list[_Clip] = []
-        for row, outcome in self._prepare(rows):
-            if isinstance(outcome, VideoError):
-                extraction.skipped.append(SkippedFile(row.path, str(outcome)))
-            elif outcome.frames is None:
-                extraction.num_hits += 1
-                extraction.add(row, outcome.extracted)
-            else:
-                batch.append(outcome)
-                if self._is_full(batch):
-                    self._finish(batch, extraction)
-                    batch = []
-            on_clip(extraction.summary())
-        self._finish(batch, extraction)
+        pending = list(rows)
+        while pending:
+            claimed = _Pass(self, pending, extraction, on_clip).run()
+            if claimed:
+                self.store.wait(claimed[0].key)
+            pending = [clip.row for clip in claimed]
         return extraction
 
-    def _prepare(self, rows: Iterable[VideoRow]) -> Iterator[tuple[VideoRow, _Clip | VideoError]]:
-        """Rows with their frames or their error, in order, decoded a few clips ahead."""
-        waiting: deque[tuple[VideoRow, Future[_Clip | VideoError]]] = deque()
-        pool = ThreadPoolExecutor(self.num_decoders, thread_name_prefix="decode")
+    def keys(self, row: VideoRow) -> tuple[str, ...]:
+        """The keys of a row's entries, one for each view.
+
+        Raises:
+            NoVideoError: the file is gone or cannot be read.
+        """
+        content = content_hash(row)
+        return tuple(self.store.key(content, *self._recipe_parts, view) for view in self.views)
+
+    def look_up(self, keys: tuple[str, ...]) -> Extracted | None:
+        """The clip of these keys, if all of it is there in a precision that will do."""
+        entries = [self.store.entry(key) for key in keys]
+        for entry in entries:
+            if entry is None or (self.engine and not self.engine.accepts(entry.precision)):
+                return None
+        return Extracted(keys, entries[0].facts) if entries[0] else None
+
+
+class _Pass:
+    """One walk over rows, which leaves aside those that another process is computing."""
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        rows: Sequence[VideoRow],
+        extraction: Extraction,
+        on_clip: Callable[[str], None],
+    ) -> None:
+        self.extractor = extractor
+        self.store = extractor.store
+        self.rows = rows
+        self.extraction = extraction
+        self.on_clip = on_clip
+        self.claims: dict[str, Claim] = {}
+        self.claimed_elsewhere: list[_Claimed] = []
+        self.num_prepared = 0
+        self.num_frames_prepared = 0
+
+    def run(self) -> list[_Claimed]:
+        """Compute what is missing; returns the clips that are left aside."""
         try:
-            for row in rows:
+            for view, features in self._embedded(self._to_compute()):
+                self._write(view, features)
+        finally:
+            for claim in self.claims.values():
+                claim.release()
+        return self.claimed_elsewhere
+
+    def _to_compute(self) -> Iterator[tuple[_View, NDArray[np.uint8]]]:
+        """Each view of each clip that has to be computed; the others are done with here."""
+        for row, outcome in self._prepare():
+            self.num_prepared += 1
+            if isinstance(outcome, _Claimed):
+                self.claimed_elsewhere.append(outcome)
+            elif isinstance(outcome, _Clip):
+                self.num_frames_prepared += len(outcome.frames) * len(self.extractor.views)
+                self.extraction.start()
+                for number, view in enumerate(self.extractor.views):
+                    yield (outcome, number), _seen(outcome.frames, view)
+            else:
+                if isinstance(outcome, VideoError):
+                    self.extraction.skipped.append(SkippedFile(row.path, str(outcome)))
+                else:
+                    self.extraction.num_hits += 1
+                    self.extraction.add(row, outcome)
+                self.on_clip(self.extraction.summary())
+
+    def _prepare(self) -> Iterator[tuple[VideoRow, _Outcome]]:
+        """Rows with what became of them, in order, decoded a few clips ahead."""
+        num_decoders = self.extractor.num_decoders
+        waiting: deque[tuple[VideoRow, Future[_Outcome]]] = deque()
+        pool = ThreadPoolExecutor(num_decoders, thread_name_prefix="decode")
+        try:
+            for row in self.rows:
                 waiting.append((row, pool.submit(self._read, row)))
-                if len(waiting) > 2 * self.num_decoders:
+                if len(waiting) > 2 * num_decoders:
                     first, future = waiting.popleft()
                     yield first, future.result()
             while waiting:
@@ -149,34 +242,53 @@ class Extractor:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _read(self, row: VideoRow) -> _Clip | VideoError:
+    def _read(self, row: VideoRow) -> _Outcome:
         try:
-            content = content_hash(row)
-            keys = tuple(self.store.key(content, *self._recipe_parts, view) for view in self.views)
-            known = [self.store.entry(key) for key in keys]
-            if known[0] is not None and None not in known:
-                return _Clip(row, Extracted(keys, known[0].facts), None)
-            frames, facts = self.reader.read(row)
+            keys = self.extractor.keys(row)
         except VideoError as error:
             return error
-        return _Clip(row, Extracted(keys, facts), frames)
+        known = self.extractor.look_up(keys)
+        if known is not None:
+            return known
+        claim = self.store.claim(keys[0])
+        if claim is None:
+            return _Claimed(row, keys[0])
+        self.claims[keys[0]] = claim
+        outcome: _Outcome | None = self.extractor.look_up(keys)  # finished by another meanwhile?
+        if outcome is None:
+            try:
+                frames, facts = self.extractor.reader.read(row)
+                return _Clip(row, Extracted(keys, facts), frames)
+            except VideoError as error:
+                outcome = error
+        self.claims.pop(keys[0]).release()
+        return outcome
 
-    def _is_full(self, batch: list[_Clip]) -> bool:
-        size = self.engine.batch_size if self.engine else 1
-        return sum(len(clip.frames) for clip in batch if clip.frames is not None) >= size
+    def _embedded(
+        self, views: Iterator[tuple[_View, NDArray[np.uint8]]]
+    ) -> Iterator[tuple[_View, Tensor]]:
+        if self.extractor.engine is None:
+            return ((view, torch.from_numpy(frames)) for view, frames in views)
+        return self.extractor.engine.embed_clips(views, self._num_frames_in_all)
 
-    def _finish(self, batch: list[_Clip], extraction: Extraction) -> None:
-        """Run the backbone over the clips' frames together, then write each clip's entries."""
-        if not batch:
-            return
-        frames = np.concatenate([clip.frames for clip in batch if clip.frames is not None])
-        ends = np.cumsum([len(clip.frames) for clip in batch if clip.frames is not None])
-        for index, view in enumerate(self.views):
-            shown = np.ascontiguousarray(frames[:, :, ::-1]) if view == "flip" else frames
-            whole = self.engine.embed(shown) if self.engine else torch.from_numpy(shown)
-            parts = torch.tensor_split(whole, torch.from_numpy(ends[:-1]))
-            for clip, part in zip(batch, parts, strict=True):
-                self.store.write(clip.extracted.keys[index], part, clip.extracted.facts)
-        for clip in batch:
-            extraction.num_computed += 1
-            extraction.add(clip.row, clip.extracted)
+    def _num_frames_in_all(self) -> int:
+        """Frames to compute in this pass, if the rows to come are like those seen so far."""
+        return self.num_frames_prepared * len(self.rows) // max(self.num_prepared, 1)
+
+    def _write(self, view: _View, features: Tensor) -> None:
+        """Add one entry; with the last of its views a clip is finished."""
+        clip, number = view
+        engine = self.extractor.engine
+        precision = engine.runtime.precision if engine else "frames"
+        keys, facts = clip.extracted.keys, clip.extracted.facts
+        self.store.write(keys[number], features, facts, precision, self.extractor.origin)
+        self.extraction.num_frames += len(features)
+        if number == len(keys) - 1:
+            self.claims.pop(keys[0]).release()
+            self.extraction.num_computed += 1
+            self.extraction.add(clip.row, clip.extracted)
+            self.on_clip(self.extraction.summary())
+
+
+def _seen(frames: NDArray[np.uint8], view: str) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(frames[:, :, ::-1]) if view == "flip" else frames

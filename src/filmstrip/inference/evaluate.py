@@ -15,7 +15,7 @@ from filmstrip.dataset.rows import SkippedFile
 from filmstrip.dataset.split_file import read_splits
 from filmstrip.errors import DatasetError
 from filmstrip.evaluation.metrics import Metrics, evaluate
-from filmstrip.features.engine import Engine
+from filmstrip.features.engine import Engine, EngineChoice
 from filmstrip.features.extract import Extractor
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore, default_cache
@@ -30,6 +30,7 @@ def evaluate_run(
     split: str = "test",
     cache: Path | None = None,
     reporter: Reporter | None = None,
+    engine: str = "auto",
 ) -> tuple[Metrics, list[SkippedFile]]:
     """Measure the classifier of ``run``.
 
@@ -40,6 +41,7 @@ def evaluate_run(
         split: which part: ``train``, ``val`` or ``test``; data without splits is taken whole.
         cache: the feature cache; ``default_cache()`` if not given.
         reporter: hears of progress.
+        engine: how a frozen backbone is run; ``auto`` measures what is fastest.
 
     Returns:
         The figures, and what could not be read.
@@ -47,8 +49,10 @@ def evaluate_run(
     Raises:
         FilmstripError: no such run, split or data.
     """
-    store = FeatureStore((cache or default_cache()) / "features")
     reporter = reporter or Reporter()
+    cache = cache or default_cache()
+    store = FeatureStore(cache / "features")
+    choice = EngineChoice(engine, cache / "engines", reporter.note)
     if data is not None:
         classifier = load_classifier(run)
         parts = [(classifier, _labelled_as(classifier, open_index(data), split))]
@@ -62,7 +66,7 @@ def evaluate_run(
     probs, labels = [], []
     skipped: list[SkippedFile] = []
     for classifier, index in parts:
-        answered, answers, missed = _answer(classifier, index, store, reporter)
+        answered, answers, missed = _answer(classifier, index, store, choice, reporter)
         probs.append(answers)
         labels.append(answered.labels)
         skipped += missed
@@ -103,12 +107,17 @@ def _labelled_as(classifier: VideoClassifier, index: VideoIndex, split: str) -> 
 
 
 def _answer(
-    classifier: VideoClassifier, index: VideoIndex, store: FeatureStore, reporter: Reporter
+    classifier: VideoClassifier,
+    index: VideoIndex,
+    store: FeatureStore,
+    engine_choice: EngineChoice,
+    reporter: Reporter,
 ) -> tuple[VideoIndex, NDArray[np.float64], Sequence[SkippedFile]]:
     """The clips that could be read, their probabilities (N, K), and the others."""
     spec = classifier.spec
     reader = ClipReader(spec.sampling, spec.framing)
-    extractor = Extractor(store, reader, Engine(classifier.backbone))
+    engine = Engine(classifier.backbone, choice=engine_choice)
+    extractor = Extractor(store, reader, engine, origin=spec.backbone.name)
     with reporter.phase("Extracting features", len(index)) as advance:
         extraction = extractor.run(index.rows, advance)
     rows = tuple(row for row in index.rows if row in extraction)

@@ -12,7 +12,7 @@ from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.rows import SkippedFile
 from filmstrip.dataset.videos import list_videos
 from filmstrip.errors import WeightsError
-from filmstrip.features.engine import Engine
+from filmstrip.features.engine import Engine, EngineChoice
 from filmstrip.features.export import ExportSettings, FeatureFolder
 from filmstrip.features.extract import Extraction, Extractor
 from filmstrip.features.plain_files import FileFormat, check_installed
@@ -59,6 +59,7 @@ def extract_videos(
     weights: Path | None = None,
     cache: Path | None = None,
     reporter: Reporter | None = None,
+    engine: str = "auto",
 ) -> ExtractedVideos:
     """Run a recipe's backbone over videos; they need no labels.
 
@@ -74,6 +75,7 @@ def extract_videos(
         weights: the backbone's own weights, if not those that the recipe names.
         cache: the feature cache; ``default_cache()`` if not given.
         reporter: hears of progress.
+        engine: how the backbone is run; ``auto`` measures what is fastest.
 
     Raises:
         FilmstripError: bad videos, recipe, weights or folder; what was computed is kept.
@@ -81,7 +83,8 @@ def extract_videos(
     """
     start = time.monotonic()
     reporter = reporter or Reporter()
-    store = FeatureStore((cache or default_cache()) / "features")
+    cache = cache or default_cache()
+    store = FeatureStore(cache / "features")
     is_untaught = must_learn_first(recipe.backbone, weights)
     if out is not None:
         check_installed(file_format)
@@ -96,9 +99,10 @@ def extract_videos(
         reporter.note(f"{backbone.num_features} features for each frame; weights: {origin}.")
         if origin == "random":
             reporter.note("WARNING: the backbone's weights are RANDOM, and so are the features.")
-    engine = Engine(backbone) if has_features else None
+    choice = EngineChoice(engine, cache / "engines", reporter.note)
+    runner = Engine(backbone, choice=choice) if has_features else None
     if out is None:
-        extraction = _extract(index, recipe, engine, store, reporter)
+        extraction = _extract(index, recipe, runner, store, reporter)
     else:
         settings = ExportSettings(
             root=index.root,
@@ -113,7 +117,7 @@ def extract_videos(
         folder = FeatureFolder(out, settings)
         with locked(out):
             folder.start()
-            extraction = _extract(index, recipe, engine, store, reporter)
+            extraction = _extract(index, recipe, runner, store, reporter)
             _write(folder, index, extraction, store, reporter)
     kept: Literal["features", "frames"] = "features" if has_features else "frames"
     return ExtractedVideos(index, extraction, store, kept, time.monotonic() - start)
@@ -130,7 +134,8 @@ def _extract(
     views = recipe.training.views if engine else ("plain",)
     title = "Extracting features" if engine else "Reading frames"
     with reporter.phase(title, len(index)) as advance:
-        return Extractor(store, reader, engine, views).run(index.rows, advance)
+        origin = recipe.backbone.name if engine else "frames"
+        return Extractor(store, reader, engine, views, origin).run(index.rows, advance)
 
 
 def _write(

@@ -69,6 +69,11 @@ class ConvNetSpec(Spec):
     grid: Grid = 1
     trainable: TrainableUnits = -1
 
+    @property
+    def name(self) -> str:
+        """What it is called in tables, beside timm's networks."""
+        return "convnet"
+
 
 class ResNet50Spec(Spec):
     """The ResNet-50 that is written here, with torchvision's parameter names.
@@ -91,6 +96,11 @@ class ResNet50Spec(Spec):
     pretrain_epochs: Annotated[int, Field(ge=1)] = 10
     pretrain_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     trainable: TrainableUnits = 0
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables, beside timm's networks."""
+        return "resnet50 from scratch"
 
 
 BackboneSpec = Annotated[TimmBackboneSpec | ConvNetSpec | ResNet50Spec, Field(discriminator="kind")]

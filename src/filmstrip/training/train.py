@@ -18,7 +18,7 @@ from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.split import check_leaks, fold_splits, missing_classes, split_index
 from filmstrip.dataset.split_file import read_splits, write_splits
 from filmstrip.errors import DatasetError
-from filmstrip.features.engine import Engine
+from filmstrip.features.engine import Engine, EngineChoice
 from filmstrip.features.extract import Extraction, Extractor
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore, default_cache
@@ -43,6 +43,7 @@ def train(
     resume: bool = False,
     cache: Path | None = None,
     reporter: Reporter | None = None,
+    engine: str = "auto",
 ) -> dict[str, Any]:
     """Train a classifier, or one for each fold and one for use, into a run folder.
 
@@ -52,6 +53,7 @@ def train(
         resume: go on with a run that was cut short.
         cache: the feature cache; ``default_cache()`` if not given.
         reporter: hears of progress.
+        engine: how a frozen backbone is run; ``auto`` measures what is fastest.
 
     Returns:
         The content of ``metrics.json``.
@@ -66,8 +68,11 @@ def train(
         finished = folder.metrics()
         if finished is not None:
             return finished
-        store = FeatureStore((cache or default_cache()) / "features")
-        trainer = _Trainer(request, store, resume, reporter or Reporter())
+        reporter = reporter or Reporter()
+        cache = cache or default_cache()
+        choice = EngineChoice(engine, cache / "engines", reporter.note)
+        store = FeatureStore(cache / "features")
+        trainer = _Trainer(request, store, choice, resume, reporter)
         return trainer.run(folder)
 
 
@@ -90,11 +95,17 @@ class _Trainer:
     """One run of ``train``: what every part of it shares."""
 
     def __init__(
-        self, request: TrainingRequest, store: FeatureStore, resume: bool, reporter: Reporter
+        self,
+        request: TrainingRequest,
+        store: FeatureStore,
+        engine_choice: EngineChoice,
+        resume: bool,
+        reporter: Reporter,
     ) -> None:
         self.request = request
         self.recipe: Recipe = request.recipe
         self.store = store
+        self.engine_choice = engine_choice
         self.resume = resume
         self.reporter = reporter
         self.reader = ClipReader(self.recipe.sampling, self.recipe.framing)
@@ -109,7 +120,7 @@ class _Trainer:
         folder.start(self.request)
         # A backbone that still has to learn from the training part has no features to give yet.
         is_ready = backbone.is_frozen and not self._must_pretrain
-        extraction = self._extract(index, Engine(backbone) if is_ready else None)
+        extraction = self._extract(index, backbone if is_ready else None)
         inputs = _Inputs(backbone, origin, extraction)
         unreadable = inputs.extraction.skipped
         index = index.without(file.path for file in unreadable)
@@ -168,9 +179,12 @@ class _Trainer:
             )
         return backbone, origin
 
-    def _extract(self, index: VideoIndex, engine: Engine | None) -> Extraction:
+    def _extract(self, index: VideoIndex, backbone: Backbone | None) -> Extraction:
+        """Features of all clips, or their frames where there is no backbone yet to see them."""
+        engine = Engine(backbone, choice=self.engine_choice) if backbone else None
         views = self.recipe.training.views if engine else ("plain",)
-        extractor = Extractor(self.store, self.reader, engine, views)
+        origin = self.recipe.backbone.name if engine else "frames"
+        extractor = Extractor(self.store, self.reader, engine, views, origin)
         title = "Extracting features" if engine else "Reading frames"
         with self.reporter.phase(title, len(index)) as advance:
             return extractor.run(index.rows, advance)
@@ -248,7 +262,7 @@ class _Trainer:
         backbone.trunk.load_state_dict(state)
         if not backbone.is_frozen:
             return _Inputs(backbone, inputs.weights_origin, inputs.extraction)
-        features = self._extract(index, Engine(backbone))
+        features = self._extract(index, backbone)
         return _Inputs(backbone, inputs.weights_origin, features)
 
     def _clips(

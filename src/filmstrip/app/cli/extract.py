@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from filmstrip.app.cli.train import RecipeOption, SetOption, WeightsOption
+from filmstrip.app.cli.train import EngineOption, RecipeOption, SetOption, WeightsOption
 
 if TYPE_CHECKING:
     from filmstrip.inference.extract import ExtractedVideos
@@ -82,6 +82,7 @@ def extract(
     ] = None,
     weights: WeightsOption = None,
     overrides: SetOption = None,
+    engine: EngineOption = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as one JSON object.")
     ] = False,
@@ -102,7 +103,13 @@ def extract(
     chosen = load_recipe(recipe, [*changes, *(overrides or [])])
     try:
         done = extract_videos(
-            videos, chosen, out, file_format.value, weights, reporter=ConsoleReporter()
+            videos,
+            chosen,
+            out,
+            file_format.value,
+            weights,
+            reporter=ConsoleReporter(),
+            engine=engine,
         )
     except KeyboardInterrupt:
         messages.print(

@@ -37,6 +37,17 @@ WeightsOption = Annotated[
     ),
 ]
 
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="How a frozen backbone is run: auto measures what is fastest here; or one by name, "
+        "such as eager-fp32, compiled-bf16 or onnxruntime-fp32.",
+        rich_help_panel="What",
+    ),
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
@@ -50,6 +61,7 @@ def train(
     recipe: RecipeOption = "lite-gru",
     weights: WeightsOption = None,
     overrides: SetOption = None,
+    engine: EngineOption = "auto",
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="Short for --set training.epochs=N.", rich_help_panel="What"),
@@ -118,7 +130,7 @@ def train(
         splits=splits.absolute() if splits else None,
     )
     try:
-        metrics = train_run(request, out, resume, reporter=ConsoleReporter())
+        metrics = train_run(request, out, resume, reporter=ConsoleReporter(), engine=engine)
     except KeyboardInterrupt:
         messages.print(
             f"\nInterrupted. What was finished is kept in {out}; run the same command with "
@@ -143,6 +155,7 @@ def evaluate(
         typer.Argument(help="Other labelled videos; the run's own if left out."),
     ] = None,
     split: Annotated[str, typer.Option(help="Which part: train, val or test.")] = "test",
+    engine: EngineOption = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
     ] = False,
@@ -152,7 +165,7 @@ def evaluate(
     from filmstrip.app.cli.figures import print_part
     from filmstrip.inference.evaluate import evaluate_run
 
-    metrics, skipped = evaluate_run(run, data, split, reporter=ConsoleReporter())
+    metrics, skipped = evaluate_run(run, data, split, reporter=ConsoleReporter(), engine=engine)
     for file in skipped:
         messages.print(f"Left out: {file.reason}", soft_wrap=True, markup=False)
     if as_json:
