@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test check format results docs clean
+.PHONY: demo test check format results bench docs clean
 
 demo: .venv/installed
 	$(BIN)/filmstrip demo --out demo
@@ -26,6 +26,10 @@ format: .venv/installed-dev
 # docs/results.md anew; DATA holds ut_interaction/, WEIGHTS the ImageNet weights that its commands name
 results: .venv/installed
 	$(BIN)/python benchmarks/results.py $(DATA) $(WEIGHTS)
+
+# docs/performance.md and its chart anew, on the machine at hand; leave it idle meanwhile
+bench: .venv/installed-dev
+	$(BIN)/python benchmarks/performance.py
 
 # docs/commands.md anew, from the commands' own help
 docs: .venv/installed

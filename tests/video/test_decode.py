@@ -90,7 +90,15 @@ def test_a_far_frame_is_sought_instead_of_decoded_up_to(
     assert num_decoded[0] < 60
 
 
-@pytest.mark.parametrize("name", ["h264_bframes.avi", "raw.h264", "picture.gif", "h264.mp4"])
+def test_frames_that_no_other_needs_are_not_decoded(
+    videos: Videos, number_of: NumberOf, num_decoded: list[int]
+) -> None:
+    clip = read_clip(videos("h264.mp4"), RateSampling(frames_per_second=0.25, max_frames=64))
+    assert [number_of(frame) for frame in clip.frames] == [0, 100]
+    assert num_decoded[0] < 80
+
+
+@pytest.mark.parametrize("name", ["h264_bframes.avi", "raw.h264", "picture.gif"])
 def test_a_video_without_trusted_times_or_other_key_frames_is_decoded_from_its_start(
     name: str, videos: Videos, number_of: NumberOf, num_decoded: list[int]
 ) -> None:

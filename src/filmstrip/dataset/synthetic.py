@@ -145,7 +145,11 @@ def _course(motion: str, rng: np.random.Generator, num_frames: int) -> _Course:
         middle = rng.uniform(0.15 + travel / 2, 0.85 - travel / 2)
         (course.x if motion == "left" else course.y)[:] = middle - travel * (progress - 0.5)
     elif motion == "clockwise":
-        course.angle[:] += rng.uniform(0.8, 1.6) * np.pi * (progress - 0.5)
+        course.angle[:] += rng.uniform(1, 1.8) * np.pi * (progress - 0.5)
+        # About a point at its edge: about its centre, a round shape would hardly seem to turn.
+        arm, (x, y) = rng.uniform(0.8, 1.1) * size, rng.uniform(0.4, 0.6, 2)
+        course.x[:] = x + arm * np.cos(course.angle)
+        course.y[:] = y + arm * np.sin(course.angle)
     elif motion == "growing":
         course.radius[:] *= rng.uniform(2, 3) ** (progress - 0.5)
     else:
@@ -176,7 +180,7 @@ class _Look:
             texture=str(rng.choice(_TEXTURES)),
             frequency=rng.uniform(5, 9),
             texture_angle=rng.uniform(0, 2 * np.pi),
-            aspect=math.sqrt(rng.uniform(1.5, 2.2)),
+            aspect=math.sqrt(rng.uniform(1, 1.6)),
             hue=hue,
             light=_colour(hue, rng.uniform(0.6, 0.95), rng.uniform(0.85, 1)),
             dark=_colour(

@@ -28,6 +28,8 @@ LEAST_COSINE = 0.99
 _TRIAL_SHARE = 0.1
 """The largest share of the work left that the trial of one runtime may take."""
 
+_CLEARLY_SLOWER = 0.8
+
 # What starting takes on two cores, roughly; what it took is measured once it was tried.
 _START_UP_SECONDS: dict[Kind, float] = {
     "eager": 0,
@@ -140,15 +142,17 @@ def _is_worth_trying(
     best = fastest(trials, num_frames)
     if best is None:
         return True
-    # A precision that loses eagerly loses compiled too: its arithmetic is the slower one.
-    eager = {name: trial for name, trial in trials.items() if name.startswith("eager")}
-    best_eager = fastest(eager, num_frames)
-    if runtime.kind != "eager" and best_eager is not None:
-        _, _, precision = best_eager.runtime.partition("-")
-        if runtime.precision != precision and runtime.kind != "onnxruntime":
-            return False
+    if runtime.kind != "eager" and _loses_eagerly(runtime, trials):
+        return False
     trial_seconds = _START_UP_SECONDS[runtime.kind] + 3 * len(frames) / best.frames_per_second
     return trial_seconds < _TRIAL_SHARE * num_frames / best.frames_per_second
+
+
+def _loses_eagerly(runtime: Runtime, trials: dict[str, Trial]) -> bool:
+    """Whether this processor is clearly slower in that precision, whatever runs the network."""
+    eager = {name: t.frames_per_second for name, t in trials.items() if name.startswith("eager")}
+    own = eager.get(f"eager-{runtime.precision}")
+    return own is not None and own < _CLEARLY_SLOWER * max(eager.values())
 
 
 def _measure(

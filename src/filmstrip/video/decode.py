@@ -1,7 +1,8 @@
 """A file becomes frames: only the sampled ones, only once, with memory that stays flat.
 
-Decoding is by PyAV (FFmpeg). Long videos are sought by key frame where that saves decoding; what
-a seek lands on is verified, and where it cannot be trusted the video is decoded from its start.
+Decoding is by PyAV (FFmpeg). Long videos are sought by key frame where that saves decoding, and
+frames that neither are sampled nor help to decode another are skipped. What these shortcuts give is
+verified; where they cannot be trusted the video is decoded whole from its start.
 """
 
 from __future__ import annotations
@@ -68,15 +69,21 @@ def read_clip(
         VideoError: it cannot be read, is no video, or changes its size midway.
     """
     info, timeline = probe_timeline(path)
+    may_skip = timeline.pts is not None
     while True:
         times = timeline.times_seconds
         indices = sample_indices(sampling, times, timeline.duration_seconds)
         numbers, places = np.unique(indices, return_inverse=True)
         try:
-            kept = _read_frames(info.path, timeline, numbers.tolist(), transform)
-        except _MissedKeyFrameError:
-            timeline = replace(timeline, key_frames=())
-        except _EndsEarlyError as end:
+            kept = _read_frames(info.path, timeline, numbers.tolist(), transform, may_skip)
+        except _ShortcutError:
+            timeline, may_skip = replace(timeline, key_frames=()), False
+        except (_EndsEarlyError, DamagedVideoError) as end:
+            if may_skip:  # what is usable, and up to where, only decoding each frame can tell
+                may_skip = False
+                continue
+            if isinstance(end, DamagedVideoError):
+                raise
             timeline = timeline.first(end.num_frames)
             info = replace(
                 info,
@@ -100,8 +107,8 @@ def iterate_frames(path: Path) -> Iterator[tuple[float, Picture]]:
             yield float(timeline.times_seconds[number]), to_rgb(frame)
 
 
-class _MissedKeyFrameError(Exception):
-    """A seek did not land on, or before, the key frame that the packets promised."""
+class _ShortcutError(Exception):
+    """A seek did not land on its key frame, or a frame came without the time that names it."""
 
 
 class _EndsEarlyError(Exception):
@@ -117,10 +124,14 @@ def _read_frames(
     timeline: Timeline,
     numbers: list[int],
     transform: Callable[[Picture], Picture] | None,
+    may_skip: bool,
 ) -> list[Picture]:
     """The frames of the given sorted, distinct numbers."""
+    wanted = None
+    if may_skip and timeline.pts is not None:
+        wanted = frozenset(timeline.pts[numbers].tolist())
     with open_video(path) as (container, stream):
-        walk = _Walk(path, container, stream, timeline)
+        walk = _Walk(path, container, stream, timeline, wanted)
         to_rgb = RgbConverter()
         kept: list[Picture] = []
         for number in numbers:
@@ -140,12 +151,18 @@ class _Walk:
     """Walks forward through the frames of one open video, seeking where that saves decoding."""
 
     def __init__(
-        self, path: Path, container: InputContainer, stream: VideoStream, timeline: Timeline
+        self,
+        path: Path,
+        container: InputContainer,
+        stream: VideoStream,
+        timeline: Timeline,
+        wanted: frozenset[int] | None,
     ) -> None:
         self._opened = (path, container, stream, timeline)
+        self._wanted = wanted
         self._key_frames = timeline.key_frames
         self._key_numbers = [key.number for key in timeline.key_frames]
-        self._frames = _decoded(*self._opened)
+        self._frames = _decoded(*self._opened, wanted=wanted)
         self._current: tuple[int, VideoFrame] | None = None
         self._upcoming: tuple[int, VideoFrame] | None = None
 
@@ -171,7 +188,8 @@ class _Walk:
         last = self._upcoming or self._current
         reached = -1 if last is None else last[0]
         if self._key_numbers[place] - reached > _FRAMES_WORTH_A_SEEK:
-            self._frames = _decoded(*self._opened, start=self._key_frames[place])
+            start = self._key_frames[place]
+            self._frames = _decoded(*self._opened, start=start, wanted=self._wanted)
             self._current = self._upcoming = None
 
 
@@ -181,22 +199,25 @@ def _decoded(
     stream: VideoStream,
     timeline: Timeline,
     start: KeyFrame | None = None,
+    wanted: frozenset[int] | None = None,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Decode from the start, or from a key frame on, and number the frames as shown.
 
     A number follows from the frame's presentation time, or from counting where the container
-    holds no trustworthy times.
+    holds no trustworthy times. Frames that are not ``wanted`` may be left out.
     """
     number = -1
     try:
         if start is not None:
             container.seek(start.seek_timestamp, stream=stream)
         num_skipped = timeline.num_leading_packets if start is None else 0
-        for frame in decode_stream(container, stream, num_skipped):
+        for frame in decode_stream(container, stream, num_skipped, wanted):
+            if wanted is not None and frame.pts is None:
+                raise _ShortcutError
             if _comes_before(frame, timeline, start):
                 continue
             if start is not None and number < 0 and not _is_key_frame(frame, start):
-                raise _MissedKeyFrameError
+                raise _ShortcutError
             if frame.is_corrupt:
                 raise _broken_after(number, path, timeline, "a frame was decoded with errors")
             number = _number_of(frame, timeline, number)
@@ -204,10 +225,10 @@ def _decoded(
                 yield number, frame
     except av.error.FFmpegError as error:
         if start is not None and number < 0:
-            raise _MissedKeyFrameError from error
+            raise _ShortcutError from error
         raise _broken_after(number, path, timeline, error.strerror) from error
     if start is not None and number < 0:
-        raise _MissedKeyFrameError
+        raise _ShortcutError
 
 
 def _comes_before(frame: VideoFrame, timeline: Timeline, start: KeyFrame | None) -> bool:

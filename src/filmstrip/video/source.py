@@ -36,6 +36,8 @@ _FORMATS = (
     "mxf,nut,obu,ogg,rm,vc1,wtv,yuv4mpegpipe,"
     "aac,flac,mp3,wav"
 )
+# Decoders that leave out exactly the frames that none refers to (that of AV1 leaves out more).
+_SKIP_WELL = ("h264", "hevc", "mpeg4")
 _NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
@@ -71,12 +73,21 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def decode_stream(
-    container: InputContainer, stream: VideoStream, num_skipped_packets: int = 0
+    container: InputContainer,
+    stream: VideoStream,
+    num_skipped_packets: int = 0,
+    wanted: frozenset[int] | None = None,
 ) -> Iterator[VideoFrame]:
-    """Decode from the container's current place to the end, without the first few packets."""
+    """Decode from the container's current place to the end, without the first few packets.
+
+    Where the presentation times of ``wanted`` frames are given, the decoder leaves out others that
+    no further frame refers to, which is about a third of the work on H.264.
+    """
     # A packet without data is a frame that AVI dropped; a decoder would take it for the end.
     packets = (packet for packet in container.demux(stream) if packet.size)
     for packet in islice(packets, num_skipped_packets, None):
+        if wanted is not None and stream.codec_context.name in _SKIP_WELL:
+            stream.codec_context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
         yield from packet.decode()
     yield from stream.decode(None)
 
