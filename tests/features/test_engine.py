@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from filmstrip.features.engine import Engine
+from filmstrip.errors import EngineError
+from filmstrip.features.engine import Engine, EngineChoice
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.specs import BackboneSpec, ConvNetSpec, TimmBackboneSpec
 
@@ -79,3 +82,61 @@ def test_the_fingerprint_counts_what_batch_normalisation_has_seen() -> None:
     before = Engine(backbone).fingerprint()
     backbone.train()(torch.rand(4, 3, 32, 32))
     assert Engine(backbone).fingerprint() != before
+
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("lengths", [[3, 5, 1], [16], [7, 40], [1] * 9, []])
+def test_clips_of_any_length_get_their_own_features_back_in_order(lengths: list[int]) -> None:
+    engine = Engine(seeded(LITE0), CPU, batch_size=8)
+    clips = [(str(place), frames_of(length)) for place, length in enumerate(lengths)]
+    embedded = list(engine.embed_clips(clips))
+    assert [mark for mark, _ in embedded] == [mark for mark, _ in clips]
+    for (_, features), (_, frames) in zip(embedded, clips, strict=True):
+        torch.testing.assert_close(features, engine.embed(frames), rtol=1e-4, atol=1e-4)
+
+
+def test_a_runtime_built_for_full_batches_takes_any_number_of_frames(tmp_path: Path) -> None:
+    backbone = seeded(LITE0)
+    choice = EngineChoice("onnxruntime-fp32", tmp_path)
+    engine = Engine(backbone, CPU, batch_size=4, choice=choice)
+    frames = frames_of(6)
+    torch.testing.assert_close(
+        engine.embed(frames), Engine(backbone, CPU).embed(frames), rtol=1e-3, atol=1e-3
+    )
+    assert engine.embed(frames[:1]).shape == (1, backbone.num_features)
+
+
+def test_little_work_is_begun_at_once_without_a_trial(tmp_path: Path) -> None:
+    said: list[str] = []
+    engine = Engine(seeded(LITE0), CPU, 4, EngineChoice("auto", tmp_path, said.append))
+    assert len(list(engine.embed_clips([("a", frames_of(8))], lambda: 8))) == 1
+    assert engine.runtime.name == "eager-fp32"
+    assert not said
+    assert not list(tmp_path.iterdir())
+
+
+def test_much_work_is_worth_a_trial_which_is_remembered(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def embed() -> Engine:
+        engine = Engine(seeded(LITE0), CPU, 4, EngineChoice("auto", tmp_path, said.append))
+        ((_, features),) = engine.embed_clips([("a", frames_of(8))], lambda: 10**4)
+        expected = Engine(seeded(LITE0), CPU).embed(frames_of(8))
+        assert torch.cosine_similarity(features, expected, dim=1).min() > 0.99
+        return engine
+
+    first = embed()
+    (book,) = tmp_path.iterdir()
+    written = book.read_bytes()
+    second = embed()
+    assert first.runtime == second.runtime
+    assert book.read_bytes() == written
+    assert said[0].startswith(f"Engine: {first.runtime.name}, ")
+    assert "least cosine of its features to float32's: " in said[0]
+
+
+def test_an_unknown_engine_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="--engine tensorrt-int1"):
+        Engine(seeded(LITE0), CPU, choice=EngineChoice("tensorrt-int1", tmp_path))

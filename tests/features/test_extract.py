@@ -16,7 +16,7 @@ from filmstrip.dataset.index import open_index
 from filmstrip.dataset.pack import pack
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import StorageError
-from filmstrip.features.engine import Engine
+from filmstrip.features.engine import Engine, EngineChoice
 from filmstrip.features.extract import Extraction, Extractor
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
@@ -262,3 +262,48 @@ def test_rows_may_come_from_a_generator_and_may_be_none_at_all(
 ) -> None:
     assert Extractor(store, READER, engine()).run(iter(rows[:2])).num_computed == 2
     assert Extractor(store, READER, engine()).run([]).clips == {}
+
+
+def test_the_same_content_twice_in_one_folder_is_computed_once(
+    store: FeatureStore, own_videos: Path
+) -> None:
+    rows = open_index(own_videos).rows[:4]
+    shutil.copy(rows[0].path, rows[3].path)
+    extraction = Extractor(store, READER, engine()).run(rows)
+    assert (extraction.num_computed, extraction.num_hits) == (3, 1)
+    assert extraction[rows[0]].keys == extraction[rows[3]].keys
+
+
+def test_no_claim_outlives_an_extraction_whether_it_ends_well_or_not(
+    store: FeatureStore, own_videos: Path
+) -> None:
+    rows = open_index(own_videos).rows[:6]
+    rows[1].path.write_bytes(b"noise")
+
+    class FailingStore(FeatureStore):
+        def write(self, *entry: object) -> None:
+            raise StorageError("the disk", "room", "make some")
+
+    with pytest.raises(StorageError):
+        Extractor(FailingStore(store.folder), READER, engine()).run(rows)
+    assert list(store.claims.glob("*")) == []
+    Extractor(store, READER, engine()).run(rows)
+    assert list(store.claims.glob("*")) == []
+
+
+def test_a_named_engine_replaces_features_of_another_precision(
+    store: FeatureStore, rows: Sequence[VideoRow], tmp_path: Path
+) -> None:
+    def run(name: str) -> Extraction:
+        torch.manual_seed(0)
+        backbone = build_backbone(ConvNetSpec(channels=(4, 8), trainable=0), 32)
+        named = Engine(backbone, torch.device("cpu"), choice=EngineChoice(name, tmp_path))
+        return Extractor(store, READER, named).run(rows[:3])
+
+    assert run("eager-fp32").num_computed == 3
+    assert run("auto").num_hits == 3
+    lower = run("eager-bf16")
+    assert lower.num_computed == 3
+    assert {store.entry(lower[row].keys[0]).precision for row in rows[:3]} == {"bf16"}
+    assert run("auto").num_hits == 3
+    assert run("eager-fp32").num_computed == 3
