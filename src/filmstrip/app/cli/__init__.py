@@ -10,7 +10,7 @@ from io import TextIOWrapper
 
 import typer
 
-from filmstrip.app.cli import data, demo, predict, recipes, train, tune
+from filmstrip.app.cli import data, demo, doctor, predict, recipes, train, tune
 from filmstrip.app.cli.console import show_error
 from filmstrip.errors import FilmstripError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     "a recurrent network reads the sequence.",
     epilog="Start with: `filmstrip demo --out demo`",
 )
-for group in (train, predict, demo, recipes, data, tune):
+for group in (train, predict, demo, recipes, doctor, data, tune):
     group.add_to(app)
 
 
