@@ -30,6 +30,7 @@ _FEWEST_CLIPS_A_CLASS = 4
 # A leak is clear if chance would give it once in a thousand data sets, and if it matters.
 _LARGEST_P_VALUE = 0.001
 _LEAST_GAIN = 0.05
+_LEAST_F1 = 0.6
 # A cell of the border is still if it departs less than this from its mean in time (grey levels).
 _STILL = 3
 _LEAST_STILL_SHARE = 0.5
@@ -48,6 +49,7 @@ class Leak:
         num_folds: how many folds.
         p_value: how often chance does as well (one-sided binomial test).
         columns: what the classifier was given, by name.
+        classes: the F1 of each class that is told from all others, by its number.
         parts: the accuracy of each column, or place in the picture, by itself, best first.
     """
 
@@ -57,13 +59,14 @@ class Leak:
     num_folds: int
     p_value: float
     columns: tuple[str, ...] = ()
+    classes: dict[int, float] = field(default_factory=dict)
     parts: dict[str, float] = field(default_factory=dict)
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is more than chance, and enough to matter."""
+        """Whether it is more than chance, and enough to matter; be it for one class alone."""
         gain = self.accuracy - self.chance
-        return self.p_value <= _LARGEST_P_VALUE and gain >= _LEAST_GAIN
+        return bool(self.classes) or (self.p_value <= _LARGEST_P_VALUE and gain >= _LEAST_GAIN)
 
 
 def metadata_leak(values: Floats, labels: Ints, groups: Sequence[str]) -> Leak | None:
@@ -125,7 +128,9 @@ def border_leak(
     known = {name: leak for name, leak in found.items() if leak is not None}
     if not known:
         return None
-    name, best = max(known.items(), key=lambda item: item[1].accuracy - item[1].chance)
+    name, best = max(
+        known.items(), key=lambda item: (item[1].is_clear, item[1].accuracy - item[1].chance)
+    )
     p_value = min(best.p_value * len(places), 1.0)
     return replace(best, p_value=p_value, columns=(name,), parts=_clear_parts(found))
 
@@ -160,7 +165,24 @@ def cross_validated_leak(
     num_right = int(np.count_nonzero(answers == labels))
     chance = float(counts.max() / counts.sum())
     p_value = float(binomtest(num_right, len(labels), chance, alternative="greater").pvalue)
-    return Leak(num_right / len(labels), chance, len(labels), num_folds, p_value)
+    told = _told_classes(answers, labels)
+    return Leak(num_right / len(labels), chance, len(labels), num_folds, p_value, classes=told)
+
+
+def _told_classes(answers: Ints, labels: Ints) -> dict[int, float]:
+    """The classes that are named rightly, and for few others: accuracy over many hides one."""
+    told = {}
+    for label in np.unique(labels).tolist():
+        named, is_label = answers == label, labels == label
+        num_named, num_right = int(named.sum()), int((named & is_label).sum())
+        f1 = 2 * num_right / (num_named + int(is_label.sum()))
+        if f1 < _LEAST_F1:
+            continue
+        share = float(is_label.mean())
+        p_value = binomtest(num_right, num_named, share, alternative="greater").pvalue
+        if p_value * len(np.unique(labels)) <= _LARGEST_P_VALUE:
+            told[label] = f1
+    return told
 
 
 def _places(side: int) -> dict[str, tuple[slice, slice]]:

@@ -46,9 +46,6 @@ def doctor(
         Path | None, typer.Option(help="Folder of the official UCF101 or HMDB51 lists.")
     ] = None,
     list_number: Annotated[int, typer.Option(min=1, help="Which official list.")] = 1,
-    splits: Annotated[
-        Path | None, typer.Option(help="The splits.csv of a run, to be searched for leaks.")
-    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that decode; one a core if left out.")
     ] = None,
@@ -68,13 +65,11 @@ def doctor(
     from filmstrip.dataset.doctor.findings import Severity
     from filmstrip.dataset.doctor.quarantine import to_set_aside, write_quarantine
     from filmstrip.dataset.index import open_index
-    from filmstrip.dataset.split_file import read_splits
     from filmstrip.features.store import default_cache
     from filmstrip.recipes.catalogue import load_recipe
 
     sampling = load_recipe(recipe, overrides or []).sampling
     index = open_index(data, lists=lists, list_number=list_number, group_pattern=group_pattern)
-    index = index if splits is None else read_splits(splits, index)
     checkup = check_up(index, sampling, default_cache(), workers, ConsoleReporter())
     if as_json:
         output.print(json.dumps(_as_json(checkup)), soft_wrap=True, markup=False)

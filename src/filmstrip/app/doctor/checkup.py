@@ -23,6 +23,8 @@ from filmstrip.evaluation.leaks import METADATA, Leak, border_leak, metadata_lea
 from filmstrip.training.reporter import Reporter
 from filmstrip.video.sampling import RateSampling, UniformSampling
 
+_NUM_NAMED = 5
+
 
 @dataclass(frozen=True)
 class Checkup:
@@ -93,7 +95,7 @@ def check_up(
     groups = _groups(index, copies)
     metadata = _metadata_leak(readable, facts, groups, index)
     border = _border_leak(readable, facts, groups, index)
-    found += _leak_findings(metadata, border)
+    found += _leak_findings(metadata, border, index.class_names)
     return Checkup(index, facts, copies, tuple(in_order(found)), metadata, border)
 
 
@@ -173,7 +175,9 @@ def _border_leak(
     )
 
 
-def _leak_findings(metadata: Leak | None, border: Leak | None) -> Iterator[Finding]:
+def _leak_findings(
+    metadata: Leak | None, border: Leak | None, class_names: Sequence[str]
+) -> Iterator[Finding]:
     if metadata is not None and metadata.is_clear:
         alone = ", ".join(f"{name} {accuracy:.2f}" for name, accuracy in metadata.parts.items())
         yield Finding(
@@ -181,7 +185,8 @@ def _leak_findings(metadata: Leak | None, border: Leak | None) -> Iterator[Findi
             Severity.warning,
             f"{_listed(metadata.columns)} alone reach an accuracy of {metadata.accuracy:.2f} "
             f"({metadata.num_folds} folds; commonest class {metadata.chance:.2f})"
-            + (f"; one by one: {alone}" if alone else ""),
+            + (f"; one by one: {alone}" if alone else "")
+            + _told_apart(metadata, class_names),
             "quote this figure beside any accuracy; cut and scale the clips of all classes alike",
             figures={"accuracy": metadata.accuracy, "chance": metadata.chance, **metadata.parts},
         )
@@ -191,11 +196,17 @@ def _leak_findings(metadata: Leak | None, border: Leak | None) -> Iterator[Findi
             Severity.warning,
             f"the {border.columns[0]} alone reaches an accuracy of {border.accuracy:.2f} on the "
             f"{border.num_clips} clips in which it stands still ({border.num_folds} folds; "
-            f"commonest class {border.chance:.2f})",
+            f"commonest class {border.chance:.2f}){_told_apart(border, class_names)}",
             "look there for a logo, a date, bars, or one scene for each class; crop it away, or "
             "record all classes in the same places",
             figures={"accuracy": border.accuracy, "chance": border.chance, **border.parts},
         )
+
+
+def _told_apart(leak: Leak, class_names: Sequence[str]) -> str:
+    best = sorted(leak.classes.items(), key=lambda item: -item[1])[:_NUM_NAMED]
+    told = ", ".join(f"{class_names[label]} (F1 {f1:.2f})" for label, f1 in best)
+    return f"; told from all others: {told}" if told else ""
 
 
 def _listed(names: Sequence[str]) -> str:

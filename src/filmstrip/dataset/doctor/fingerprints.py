@@ -67,7 +67,8 @@ class Fingerprint:
 def mirrored_hashes(hashes: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The hashes (M, 63) that the mirrored pictures have."""
     is_odd = np.tile(np.arange(_FREQUENCIES) % 2 == 1, _FREQUENCIES)[1:]
-    return np.logical_xor(hashes, is_odd)
+    turned: NDArray[np.bool_] = np.logical_xor(hashes, is_odd)
+    return turned
 
 
 @dataclass(frozen=True, slots=True)
