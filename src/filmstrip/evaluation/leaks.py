@@ -63,10 +63,15 @@ class Leak:
     parts: dict[str, float] = field(default_factory=dict)
 
     @property
-    def is_clear(self) -> bool:
-        """Whether it is more than chance, and enough to matter; be it for one class alone."""
+    def is_above_chance(self) -> bool:
+        """Whether the accuracy is more than chance gives, and by enough to matter."""
         gain = self.accuracy - self.chance
-        return bool(self.classes) or (self.p_value <= _LARGEST_P_VALUE and gain >= _LEAST_GAIN)
+        return self.p_value <= _LARGEST_P_VALUE and gain >= _LEAST_GAIN
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether there is a leak, be it of one class alone."""
+        return self.is_above_chance or bool(self.classes)
 
 
 def metadata_leak(values: Floats, labels: Ints, groups: Sequence[str]) -> Leak | None:

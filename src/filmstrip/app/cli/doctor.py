@@ -115,8 +115,13 @@ def _print(checkup: Checkup) -> None:
         output.print(table)
         if len(findings) > _MOST_LINES_A_KIND:
             output.print(f"  and {len(findings) - _MOST_LINES_A_KIND} more: see --json or --html")
-        output.print(f"  Next: {escape(findings[0].remedy)}.", soft_wrap=True)
-    counts = ", ".join(f"{checkup.count(severity)} {severity}s" for severity in Severity)
+        is_for_all = len({finding.remedy for finding in findings}) == 1
+        told = "Next" if is_for_all else f"Next, for {escape(_name(findings[0].paths[0], checkup))}"
+        output.print(f"  {told}: {escape(findings[0].remedy)}.", soft_wrap=True)
+    counts = ", ".join(
+        f"{checkup.count(severity)} {severity}{'' if checkup.count(severity) == 1 else 's'}"
+        for severity in Severity
+    )
     output.print(f"\n{seen}: {counts}.", soft_wrap=True)
 
 

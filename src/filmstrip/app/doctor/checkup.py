@@ -183,30 +183,37 @@ def _leak_findings(
         yield Finding(
             "metadata_leak",
             Severity.warning,
-            f"{_listed(metadata.columns)} alone reach an accuracy of {metadata.accuracy:.2f} "
-            f"({metadata.num_folds} folds; commonest class {metadata.chance:.2f})"
-            + (f"; one by one: {alone}" if alone else "")
-            + _told_apart(metadata, class_names),
+            f"{_listed(metadata.columns)} alone {_reach(metadata, class_names)}"
+            + (f"; one by one: {alone}" if alone else ""),
             "quote this figure beside any accuracy; cut and scale the clips of all classes alike",
-            figures={"accuracy": metadata.accuracy, "chance": metadata.chance, **metadata.parts},
+            figures=_figures(metadata),
         )
     if border is not None and border.is_clear:
         yield Finding(
             "border_leak",
             Severity.warning,
-            f"the {border.columns[0]} alone reaches an accuracy of {border.accuracy:.2f} on the "
-            f"{border.num_clips} clips in which it stands still ({border.num_folds} folds; "
-            f"commonest class {border.chance:.2f}){_told_apart(border, class_names)}",
+            f"the picture's {border.columns[0]}, in the {border.num_clips} clips where it stands "
+            f"still, alone {_reach(border, class_names)}",
             "look there for a logo, a date, bars, or one scene for each class; crop it away, or "
             "record all classes in the same places",
-            figures={"accuracy": border.accuracy, "chance": border.chance, **border.parts},
+            figures=_figures(border),
         )
 
 
-def _told_apart(leak: Leak, class_names: Sequence[str]) -> str:
+def _reach(leak: Leak, class_names: Sequence[str]) -> str:
+    """What a leak gives: an accuracy, or some classes where accuracy over all hides them."""
     best = sorted(leak.classes.items(), key=lambda item: -item[1])[:_NUM_NAMED]
     told = ", ".join(f"{class_names[label]} (F1 {f1:.2f})" for label, f1 in best)
-    return f"; told from all others: {told}" if told else ""
+    figures = (
+        f"accuracy {leak.accuracy:.2f}, {leak.num_folds} folds; commonest class {leak.chance:.2f}"
+    )
+    if not leak.is_above_chance:
+        return f"can tell {told} from all other classes ({figures})"
+    return f"can tell the class: {figures}" + (f"; best told: {told}" if told else "")
+
+
+def _figures(leak: Leak) -> dict[str, float]:
+    return {"accuracy": leak.accuracy, "chance": leak.chance, **leak.parts}
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -40,13 +40,12 @@ td { padding: .15rem .6rem .15rem 0; } td.number { text-align: right; width: 4re
 .bar { background: var(--note); height: .7rem; border-radius: 2px; min-width: 1px; }
 .finding { background: var(--card); border: 1px solid var(--line); border-radius: 6px;
   margin: .6rem 0; padding: .7rem .9rem; }
-.files { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr));
-  gap: .6rem; margin-top: .5rem; }
-figure { margin: 0; }
+.single { display: grid; grid-template-columns: minmax(8rem, 15rem) 1fr; gap: 1rem; }
+.single .files { display: block; margin: 0; }
+.files { display: flex; flex-wrap: wrap; gap: .6rem 1rem; margin-top: .5rem; }
+figure { margin: 0; flex: 0 1 17.5rem; }
 figure img { width: 100%; max-height: 6rem; object-fit: contain; object-position: left;
   border-radius: 3px; display: block; }
-figure .none { border: 1px dashed var(--line); border-radius: 3px; height: 3rem;
-  display: grid; place-items: center; font-size: .8rem; }
 figcaption { line-height: 1.3; margin-top: .2rem; }
 details summary { cursor: pointer; }
 """
@@ -74,7 +73,8 @@ def _head(checkup: Checkup) -> str:
     index = checkup.index
     hours = sum(facts.duration_seconds for facts in checkup.facts.values()) / 3600
     counts = "".join(
-        f'<div class="{severity}"><b>{checkup.count(severity)}</b>{severity}s</div>'
+        f'<div class="{severity}"><b>{checkup.count(severity)}</b>'
+        f"{severity}{'' if checkup.count(severity) == 1 else 's'}</div>"
         for severity in Severity
     )
     return (
@@ -96,7 +96,7 @@ def _spoken_hours(hours: float) -> str:
 def _leak_sentence(what: str, leak: Leak | None) -> str:
     if leak is None:
         return f"{what}: too little differs, or too few clips, to tell classes by."
-    verdict = "a leak" if leak.is_clear else "no leak"
+    verdict = "tell classes apart, see below" if leak.is_clear else "no leak"
     return (
         f"{what}: {verdict}. Accuracy {leak.accuracy:.2f} over {leak.num_folds} folds of "
         f"{leak.num_clips} clips, where the commonest class gives {leak.chance:.2f}."
@@ -141,11 +141,14 @@ def _card(finding: Finding, checkup: Checkup) -> str:
     files = "".join(_file(path, checkup) for path in finding.paths[:_MOST_FILES_A_FINDING])
     more = len(finding.paths) - _MOST_FILES_A_FINDING
     rest = f'<p class="soft">And {more} files more.</p>' if more > 0 else ""
-    return (
-        f'<div class="finding"><p>{escape(_sentence(finding.cause))}</p>'
-        f'<p class="soft">Next: {escape(finding.remedy)}.</p>'
-        f'{f"""<div class="files">{files}</div>""" if files else ""}{rest}</div>'
+    shown = f'<div class="files">{files}</div>{rest}' if files else ""
+    words = (
+        f"<div><p>{escape(_sentence(finding.cause))}</p>"
+        f'<p class="soft">Next: {escape(finding.remedy)}.</p></div>'
     )
+    if len(finding.paths) == 1:
+        return f'<div class="finding single">{shown}{words}</div>'
+    return f'<div class="finding">{words}{shown}</div>'
 
 
 def _file(path: Path, checkup: Checkup) -> str:
@@ -158,7 +161,7 @@ def _file(path: Path, checkup: Checkup) -> str:
             f"{facts.average_fps:.4g} fps, {facts.codec}"
         )
     else:
-        picture, words = '<div class="none soft">no picture</div>', ""
+        picture, words = "", "no picture"
     return (
         f'<figure>{picture}<figcaption><span class="path">{escape(str(name))}</span><br>'
         f'<span class="soft">{escape(words)}</span></figcaption></figure>'

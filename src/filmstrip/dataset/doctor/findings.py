@@ -85,7 +85,10 @@ _SUFFIXES = {
 """FFmpeg's names of containers, and the suffixes that say so; the first is the usual one."""
 
 _FAULT_REMEDY = "copy it again from its source, or leave it out"
-_TAIL_REMEDY = "copy it again from its source, keep what is whole with 'ffmpeg -i IN -t {:.2f} OUT'"
+_TAIL_REMEDY = (
+    "copy it again from its source, keep the usable seconds with 'ffmpeg -i IN -t SECONDS OUT', or "
+    "leave it out"
+)
 _NUM_NAMED = 3
 _IRREGULAR_SHARE = 0.02
 _LEAST_RATE_FRAMES = 4
@@ -127,7 +130,7 @@ def _fault(path: Path, fault: Fault) -> Finding:
             f"; the first {fault.at_seconds:.2f} s ({fault.num_usable_frames} frames) are usable"
         )
         cause = fault.words.partition(";")[0] + usable
-        remedy = f"{_TAIL_REMEDY.format(fault.at_seconds)}, or leave it out"
+        remedy = _TAIL_REMEDY
     else:
         cause, remedy = fault.words, _FAULT_REMEDY
     return Finding(fault.kind, Severity.error, cause, remedy, (path,), set_aside=(path,))
