@@ -85,7 +85,7 @@ def metadata_leak(values: Floats, labels: Ints, groups: Sequence[str]) -> Leak |
     Returns:
         None where there are too few clips to tell, or nothing differs between them.
     """
-    varying = [column for column in range(values.shape[1]) if np.ptp(values[:, column]) > 0]
+    varying = [column for column in range(values.shape[1]) if len(np.unique(values[:, column])) > 1]
     if not varying:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -121,13 +121,16 @@ def border_leak(
     Returns:
         None where no place stands still in enough clips.
     """
+    if not len(labels):
+        return None
     places = _places(colours.shape[1])
     found: dict[str, Leak | None] = {}
     for name, (rows, columns) in places.items():
         still = spread[:, rows, columns] <= _STILL
         chosen = still.reshape(len(still), -1).mean(1) >= _LEAST_STILL_SHARE
         cells = np.where(still[..., None], colours[:, rows, columns].astype(np.float64), np.nan)
-        values = _without_gaps(cells[chosen].reshape(int(chosen.sum()), -1))
+        # (N, rows, columns, 3) → (N, F)
+        values = _without_gaps(cells.reshape(len(cells), -1)[chosen])
         kept_groups = [group for group, keep in zip(groups, chosen, strict=True) if keep]
         found[name] = cross_validated_leak(values, labels[chosen], kept_groups, _neighbours)
     known = {name: leak for name, leak in found.items() if leak is not None}

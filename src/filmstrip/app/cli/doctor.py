@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from filmstrip.app.cli.train import DataArgument, RecipeOption, SetOption
+from filmstrip.app.cli.train import RecipeOption, SetOption
 
 if TYPE_CHECKING:
     from filmstrip.app.doctor.checkup import Checkup
@@ -26,7 +26,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(
-    data: DataArgument,
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="VIDEOS",
+            help="Folder of class folders (or of train/val/test folders), or CSV with path,label.",
+            show_default=False,
+        ),
+    ],
     html: Annotated[
         Path | None, typer.Option(help="Write a page with thumbnails; one file, no network.")
     ] = None,
