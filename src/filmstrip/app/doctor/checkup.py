@@ -14,6 +14,7 @@ from filmstrip.dataset.doctor.comparison import (
     copy_findings,
     find_copies,
 )
+from filmstrip.dataset.doctor.duplicates import clusters
 from filmstrip.dataset.doctor.facts import THUMBNAIL_SIDE, VideoFacts
 from filmstrip.dataset.doctor.findings import Finding, Severity, file_findings, in_order
 from filmstrip.dataset.doctor.survey import survey
@@ -118,11 +119,11 @@ def _left_out(index: VideoIndex, facts: dict[Path, VideoFacts]) -> Iterator[Find
 def _groups(index: VideoIndex, copies: Copies) -> dict[Path, str]:
     """Each clip's group; copies share one, or a forest would know them again."""
     groups = {row.path: group for row, group in zip(index.rows, index.groups, strict=True)}
-    for cluster in copies.clusters:
-        joined = {groups[path] for path in cluster}
-        name = min(joined)
-        groups = {path: name if group in joined else group for path, group in groups.items()}
-    return groups
+    joined = clusters(
+        (groups[cluster[0]], groups[path]) for cluster in copies.clusters for path in cluster
+    )
+    names = {group: together[0] for together in joined for group in together}
+    return {path: names.get(group, group) for path, group in groups.items()}
 
 
 def _labels(

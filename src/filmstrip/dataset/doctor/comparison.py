@@ -65,9 +65,12 @@ def copy_findings(rows: Sequence[VideoRow], copies: Copies, root: Path) -> list[
         found += _exact([by_path[file] for file in files], root)
     near = clusters((pair.first, pair.second) for pair in copies.near)
     exact = {files[0]: files for files in copies.exact}
+    by_first: dict[Path, list[NearDuplicate]] = {}
+    for pair in copies.near:
+        by_first.setdefault(pair.first, []).append(pair)
     for cluster in near:
         files = tuple(sorted(copy for path in cluster for copy in exact.get(path, (path,))))
-        pairs = [pair for pair in copies.near if pair.first in cluster]
+        pairs = [pair for path in cluster for pair in by_first.get(path, [])]
         found += _near([by_path[file] for file in files], pairs, root)
     return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from filmstrip.dataset.doctor.fingerprints import Fingerprint, Likeness, compare, mirrored_hashes
+
+Node = TypeVar("Node", Path, str)
 
 # Bits drawn for each table: enough that 10,000 clips seldom meet by chance, few enough that a
 # copy, a tenth of whose bits have turned, meets its original at some moment in some table.
@@ -74,17 +77,17 @@ def find_near_duplicates(fingerprints: Mapping[Path, Fingerprint]) -> list[NearD
     return _once_each(found)
 
 
-def clusters(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, ...]]:
-    """Videos that hang together by ``pairs``, each cluster sorted: groups for a split."""
+def clusters(pairs: Iterable[tuple[Node, Node]]) -> list[tuple[Node, ...]]:
+    """What hangs together by ``pairs``, such as paths of videos; each cluster is sorted."""
     edges = list(pairs)
-    paths = sorted({path for edge in edges for path in edge})
-    places = {path: place for place, path in enumerate(paths)}
+    nodes = sorted({node for edge in edges for node in edge})
+    places = {node: place for place, node in enumerate(nodes)}
     rows, columns = [places[a] for a, _ in edges], [places[b] for _, b in edges]
-    graph = coo_array((np.ones(len(edges)), (rows, columns)), shape=(len(paths), len(paths)))
+    graph = coo_array((np.ones(len(edges)), (rows, columns)), shape=(len(nodes), len(nodes)))
     _, numbers = connected_components(graph, directed=False)
-    members: dict[int, list[Path]] = {}
-    for path, number in zip(paths, numbers.tolist(), strict=True):
-        members.setdefault(number, []).append(path)
+    members: dict[int, list[Node]] = {}
+    for node, number in zip(nodes, numbers.tolist(), strict=True):
+        members.setdefault(number, []).append(node)
     return [tuple(cluster) for cluster in members.values()]
 
 
@@ -162,6 +165,8 @@ def _candidates(prints: list[Fingerprint]) -> Iterator[tuple[int, int, bool, lis
     # (P, 4): first, second, is_mirrored, offset in bins
     met, votes = np.unique(np.concatenate(meetings), axis=0, return_counts=True)
     met, votes = met[votes >= _FEWEST_MEETINGS], votes[votes >= _FEWEST_MEETINGS]
+    if not len(met):
+        return
     met = met[np.lexsort((-votes, met[:, 2], met[:, 1], met[:, 0]))]
     starts = np.flatnonzero(np.any(np.diff(met[:, :3], axis=0, prepend=-1), axis=1))
     for start, end in zip(starts, [*starts[1:], len(met)], strict=True):
