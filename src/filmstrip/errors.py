@@ -48,7 +48,27 @@ class NoVideoError(VideoError):
 
 
 class DamagedVideoError(VideoError):
-    """The picture starts well and breaks: the file is corrupt or truncated."""
+    """The picture starts well and breaks: the file is corrupt or truncated.
+
+    Args:
+        given: see ``FilmstripError``.
+        expected: likewise.
+        remedy: likewise.
+        usable_seconds: how much of the video comes before the fault.
+        num_usable_frames: how many frames that is.
+    """
+
+    def __init__(
+        self,
+        given: str,
+        expected: str,
+        remedy: str,
+        usable_seconds: float = 0.0,
+        num_usable_frames: int = 0,
+    ) -> None:
+        super().__init__(given, expected, remedy)
+        self.usable_seconds = usable_seconds
+        self.num_usable_frames = num_usable_frames
 
 
 class DatasetError(FilmstripError):

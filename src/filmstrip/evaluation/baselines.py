@@ -84,17 +84,22 @@ def metadata_baseline(
     train, test = _checked_labels(train_labels), _checked_labels(test_labels)
     train_values = _with_aspect_ratio(train_metadata, len(train))
     test_values = _with_aspect_ratio(test_metadata, len(test))
-    forest = RandomForestClassifier(
+    forest = leak_forest(len(train))
+    forest.fit(train_values, train)
+    num_classes = max(2, int(max(train.max(), test.max())) + 1)
+    return _measure(forest.predict(test_values), test, num_classes)
+
+
+def leak_forest(num_clips: int) -> RandomForestClassifier:
+    """The unfitted forest that looks for leaks in values of so many training clips."""
+    return RandomForestClassifier(
         _NUM_TREES,
         max_features=None,
         min_samples_leaf=2,
         max_leaf_nodes=_MAX_LEAVES_A_TREE,
-        max_samples=min(len(train), _MAX_CLIPS_A_TREE),
+        max_samples=_MAX_CLIPS_A_TREE if num_clips > _MAX_CLIPS_A_TREE else None,
         random_state=0,
     )
-    forest.fit(train_values, train)
-    num_classes = max(2, int(max(train.max(), test.max())) + 1)
-    return _measure(forest.predict(test_values), test, num_classes)
 
 
 def _checked_labels(labels: npt.ArrayLike) -> Ints:

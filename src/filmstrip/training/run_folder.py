@@ -50,6 +50,7 @@ class TrainingRequest(Spec):
         list_number: which of them.
         group_pattern: regular expression that finds groups in names, if any.
         splits: a splits.csv to use again, if any.
+        quarantine: a list of files to leave out, if any.
     """
 
     data: Path
@@ -60,6 +61,7 @@ class TrainingRequest(Spec):
     list_number: int = 1
     group_pattern: str | None = None
     splits: Path | None = None
+    quarantine: Path | None = None
 
     def open_index(self) -> VideoIndex:
         """The clips that ``data`` names."""

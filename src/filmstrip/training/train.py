@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
+from filmstrip.dataset.doctor.quarantine import leave_out
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.split import check_leaks, fold_splits, missing_classes, split_index
 from filmstrip.dataset.split_file import read_splits, write_splits
@@ -114,6 +115,8 @@ class _Trainer:
         """Index, split, extract, fit, measure, save."""
         _limit_gpu_memory(self.recipe.training.gpu_memory_fraction)
         index = self.request.open_index()
+        if self.request.quarantine is not None:
+            index = leave_out(index, self.request.quarantine)
         self.reporter.note(f"{len(index.class_names)} classes; {index.grouping}.")
         backbone, origin = self._load_backbone()
         # Not before: a mistyped path or name leaves no run behind that bars the next attempt.

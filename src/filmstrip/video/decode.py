@@ -101,10 +101,20 @@ def iterate_frames(path: Path) -> Iterator[tuple[float, Picture]]:
         VideoError: as ``read_clip`` does; damage midway is raised when it is reached.
     """
     info, timeline = probe_timeline(path)
-    with open_video(info.path) as (container, stream):
-        to_rgb = RgbConverter()
-        for number, frame in _decoded(info.path, container, stream, timeline):
-            yield float(timeline.times_seconds[number]), to_rgb(frame)
+    to_rgb = RgbConverter()
+    for seconds, frame in decode_frames(info.path, timeline):
+        yield seconds, to_rgb(frame)
+
+
+def decode_frames(path: Path, timeline: Timeline) -> Iterator[tuple[float, VideoFrame]]:
+    """Every frame of the video at ``path`` in order, as decoded: (seconds, frame).
+
+    Raises:
+        VideoError: as ``iterate_frames`` does.
+    """
+    with open_video(path) as (container, stream):
+        for number, frame in _decoded(path, container, stream, timeline):
+            yield float(timeline.times_seconds[number]), frame
 
 
 class _ShortcutError(Exception):

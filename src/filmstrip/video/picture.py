@@ -23,17 +23,17 @@ class RgbConverter:
     def __call__(self, frame: VideoFrame) -> Picture:
         """The picture (H, W, 3) uint8; alpha is dropped, deeper colour is rounded to 8 bits."""
         rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        return np.ascontiguousarray(_turned(rgb, frame))
+        return np.ascontiguousarray(as_shown(rgb, frame))
 
 
-def _turned(rgb: NDArray[Any], frame: VideoFrame) -> NDArray[Any]:
-    """Apply the display matrix: any of the eight ways to turn and mirror a picture."""
+def as_shown(picture: NDArray[Any], frame: VideoFrame) -> NDArray[Any]:
+    """Turn and mirror ``picture`` (H, W, …) of ``frame`` as its display matrix says."""
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
-        return rgb
+        return picture
     # FFmpeg's row-major matrix maps a stored point: x' = a·x + c·y, y' = b·x + d·y.
     a, b, _, c, d = np.frombuffer(matrix, dtype=np.int32)[:5]
     if abs(a) < abs(b):
-        rgb = rgb.swapaxes(0, 1)
+        picture = picture.swapaxes(0, 1)
         a, d = c, b
-    return rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

@@ -102,6 +102,8 @@ def damaged(
         f"{num_usable_frames} frames before that are usable",
         "a video that can be read to its end",
         f"copy it again from its source, {cut if num_usable_frames else 'or '}leave it out.",
+        usable_seconds,
+        num_usable_frames,
     )
 
 

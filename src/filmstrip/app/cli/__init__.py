@@ -10,7 +10,17 @@ from io import TextIOWrapper
 
 import typer
 
-from filmstrip.app.cli import cache, data, demo, extract, predict, recipes, train, tune
+from filmstrip.app.cli import (
+    cache,
+    data,
+    demo,
+    doctor,
+    extract,
+    predict,
+    recipes,
+    train,
+    tune,
+)
 from filmstrip.app.cli.console import show_error
 from filmstrip.errors import FilmstripError
 
@@ -24,7 +34,7 @@ app = typer.Typer(
     "a recurrent network reads the sequence.",
     epilog="Start with: `filmstrip demo --out demo`",
 )
-for group in (train, predict, demo, recipes, data, extract, tune, cache):
+for group in (train, predict, demo, recipes, doctor, data, extract, tune, cache):
     group.add_to(app)
 
 

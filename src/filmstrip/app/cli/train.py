@@ -102,6 +102,13 @@ def train(
         Path | None,
         typer.Option(help="The splits.csv of another run, to use again.", rich_help_panel="Split"),
     ] = None,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(
+            help="Leave out the files of a list that `filmstrip doctor --quarantine` wrote.",
+            rich_help_panel="Split",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was cut short.")
     ] = False,
@@ -128,6 +135,7 @@ def train(
         list_number=list_number,
         group_pattern=group_pattern,
         splits=splits.absolute() if splits else None,
+        quarantine=quarantine.absolute() if quarantine else None,
     )
     try:
         metrics = train_run(request, out, resume, reporter=ConsoleReporter(), engine=engine)

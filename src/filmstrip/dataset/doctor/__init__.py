@@ -1,0 +1,1 @@
+"""A folder of strangers' videos becomes a list of what is wrong with them, and why."""
