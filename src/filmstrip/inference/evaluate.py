@@ -18,8 +18,9 @@ from filmstrip.evaluation.metrics import Metrics, evaluate
 from filmstrip.features.engine import Engine, EngineChoice
 from filmstrip.features.extract import Extractor
 from filmstrip.features.source import ClipReader
-from filmstrip.features.store import FeatureStore, default_cache
+from filmstrip.features.store import FeatureStore
 from filmstrip.model.classifier import VideoClassifier, load_classifier
+from filmstrip.storage import default_cache
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder
 

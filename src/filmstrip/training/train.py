@@ -20,15 +20,16 @@ from filmstrip.dataset.split import check_leaks, fold_splits, missing_classes, s
 from filmstrip.dataset.split_file import read_splits, write_splits
 from filmstrip.errors import DatasetError
 from filmstrip.features.engine import Engine, EngineChoice
-from filmstrip.features.extract import Extraction, Extractor
+from filmstrip.features.extract import Extractor
+from filmstrip.features.extraction import Extraction
 from filmstrip.features.source import ClipReader
-from filmstrip.features.store import FeatureStore, default_cache
+from filmstrip.features.store import FeatureStore
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.classifier import VideoClassifier
 from filmstrip.model.specs import ClassifierSpec, ResNet50Spec
 from filmstrip.model.weights import load_backbone
 from filmstrip.recipes.recipe import Recipe
-from filmstrip.storage import locked
+from filmstrip.storage import default_cache, locked
 from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches, training_batches
 from filmstrip.training.fit import fit
 from filmstrip.training.learner import Learner
