@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from filmstrip.evaluation.calibration import (
+    ReliabilityBin,
     accuracy_against_coverage,
     expected_calibration_error,
     reliability,
@@ -19,6 +21,9 @@ from filmstrip.evaluation.drawing import BLUE, GREY, INK, ORANGE, plain, save
 def plot_reliability(probs: npt.ArrayLike, labels: npt.ArrayLike, path: Path) -> None:
     """Draw accuracy against confidence, and below it how many clips each bin holds.
 
+    A bin of few clips strays far from the diagonal by chance alone: its interval (Wilson's, of the
+    clips as if they were independent) shows how far.
+
     Args:
         probs: (N, K) probabilities of the test clips.
         labels: (N,) their true classes.
@@ -26,29 +31,39 @@ def plot_reliability(probs: npt.ArrayLike, labels: npt.ArrayLike, path: Path) ->
     """
     bins = [b for b in reliability(probs, labels) if b.num_clips]
     confidence = [b.confidence for b in bins]
+    accuracy = np.array([b.accuracy for b in bins])
     num_clips = sum(b.num_clips for b in bins)
     figure = Figure(figsize=(5.0, 5.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     for axes in (above, below):
         plain(axes)
-        axes.set_xlim(0, 1)
+        axes.set_xlim(-0.02, 1.02)
     above.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1.2, label="perfect")
-    above.vlines(
+    low, high = np.transpose([_share_interval(b) for b in bins])
+    above.errorbar(
         confidence,
-        confidence,
-        [b.accuracy for b in bins],
-        color=ORANGE,
-        linewidth=2,
-        label="gap",
+        accuracy,
+        yerr=[accuracy - low, high - accuracy],
+        fmt="o",
+        color=BLUE,
+        ecolor=GREY,
+        elinewidth=1,
+        markersize=5,
+        label="the clips of a bin, 95 % interval",
     )
-    # A bin's point is as large as its share of the clips: small ones say little.
-    sizes = [12 + 160 * b.num_clips / num_clips for b in bins]
-    above.scatter(confidence, [b.accuracy for b in bins], s=sizes, color=BLUE, zorder=3)
     above.set_ylim(-0.03, 1.03)
     above.set_ylabel("accuracy of these clips", fontsize=9, color=INK)
     above.yaxis.set_major_formatter("{x:.0%}")
-    above.legend(frameon=False, fontsize=8, labelcolor=INK, loc="upper left")
-    below.bar(
+    above.legend(
+        frameon=False,
+        fontsize=8,
+        labelcolor=INK,
+        ncols=2,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        borderaxespad=0,
+    )
+    bars = below.bar(
         [b.low for b in bins],
         [b.num_clips for b in bins],
         width=[b.high - b.low for b in bins],
@@ -56,6 +71,8 @@ def plot_reliability(probs: npt.ArrayLike, labels: npt.ArrayLike, path: Path) ->
         color=BLUE,
         edgecolor="white",
     )
+    below.bar_label(bars, fontsize=7, color=INK, padding=1)
+    below.margins(y=0.25)
     below.set_ylabel("clips", fontsize=9, color=INK)
     below.set_xlabel("confidence", fontsize=9, color=INK)
     below.xaxis.set_major_formatter("{x:.0%}")
@@ -104,3 +121,9 @@ def plot_coverage(
     title = f"Accuracy against coverage: {len(np.asarray(labels)):,} test clips"
     figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
     save(figure, path)
+
+
+def _share_interval(reliability_bin: ReliabilityBin) -> tuple[float, float]:
+    num_right = round(reliability_bin.accuracy * reliability_bin.num_clips)
+    share = binomtest(num_right, reliability_bin.num_clips).proportion_ci(0.95, method="wilson")
+    return float(share.low), float(share.high)

@@ -36,7 +36,8 @@ class Figures(TypedDict, Generic[T]):
     ``top5`` counts the clips whose class is among the min(5, K) most probable. ``loss`` is the
     mean cross-entropy in nats, ``ece`` the expected calibration error over 15 bins and ``brier``
     the Brier score, in [0, 2]: all three are of the probabilities as ``predict`` gives them, which
-    is after the temperature. ``mean_average_precision`` is the mean over classes of the area under
+    is after the temperature. Of few clips ``ece`` is well above 0 even for a perfect model, and its
+    interval with it. ``mean_average_precision`` is the mean over classes of the area under
     precision against recall. ``coverage`` is the share of clips that the model answers, not
     abstaining, and ``accuracy_answered`` its accuracy on these; all other figures are of all clips.
     """

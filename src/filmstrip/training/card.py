@@ -79,15 +79,11 @@ def _calibration(metrics: dict[str, Any]) -> str:
         return told + "It has no threshold to abstain: the validation clips gave none."
     told += (
         f"Below a confidence of {threshold:.4f} it would rather not answer: from there on at least "
-        f"{TARGET_ACCURACY:.0%} of its answers to validation clips were right."
+        f"{100 * TARGET_ACCURACY:.0f} % of its answers to validation clips were right."
     )
     test = metrics.get("test")
     if test is None:
         return told
-    whose = (
-        "each fold's model, by its own threshold, answered" if metrics["folds"] else "it answered"
-    )
-    return told + (
-        f" Of the test clips {whose} {test['coverage']:.0%}, and "
-        f"{test['accuracy_answered']:.0%} of these rightly."
-    )
+    whose = "each fold's model, by its own threshold," if metrics["folds"] else "it"
+    shares = f"{100 * test['coverage']:.0f} %, and {100 * test['accuracy_answered']:.0f} %"
+    return f"{told} Of the test clips {whose} answered {shares} of these rightly."

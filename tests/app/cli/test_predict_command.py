@@ -76,8 +76,8 @@ def test_evaluate_says_how_many_clips_the_model_answers(
     filmstrip: Filmstrip, wary_model: Path, finished_run: RunFolder, videos: Path
 ) -> None:
     shown = filmstrip("evaluate", wary_model, videos)
-    assert "0.0% are answered with confidence enough" in shown.stdout
-    assert "confidence enough" not in filmstrip("evaluate", finished_run.model, videos).stdout
+    assert "sure enough to answer 0.0 % of the test clips." in shown.stdout
+    assert "sure enough" not in filmstrip("evaluate", finished_run.model, videos).stdout
 
 
 @pytest.mark.parametrize("top", [1, 2])

@@ -89,14 +89,15 @@ def _print_trust(split: str, metrics: Mapping[str, Any]) -> None:
     """What the intervals rest on, and what abstaining gains."""
     resampling = metrics["resampling"]
     if resampling["units"] == "groups":
-        few = "; so few make them too narrow" if resampling["num_units"] < FEWEST_GROUPS else ""
+        few = ": so few make it too narrow" if resampling["num_units"] < FEWEST_GROUPS else ""
         output.print(
             f"For the interval of {split}, {resampling['num_units']} whole groups were drawn{few}.",
             soft_wrap=True,
         )
-    if metrics["coverage"] < 1:
+    coverage, accuracy = metrics["coverage"], metrics["accuracy_answered"]
+    if coverage < 1:
         output.print(
-            f"Of {split}, {metrics['coverage']:.1%} are answered with confidence enough, "
-            f"{metrics['accuracy_answered']:.1%} of these rightly; of the rest it abstains.",
+            f"The model is sure enough to answer {100 * coverage:.1f} % of the {split} clips"
+            + (f", {100 * accuracy:.1f} % of these rightly." if coverage else "."),
             soft_wrap=True,
         )
