@@ -15,6 +15,8 @@ from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import NoVideoError
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
+from filmstrip.inference.stream import Stream
+from filmstrip.inference.timeline import Timeline
 from filmstrip.model.classifier import VideoClassifier, load_classifier
 from filmstrip.video.sampling import sample_indices
 
@@ -89,11 +91,39 @@ class Predictor:
         chosen = sample_indices(self.spec.sampling, times_seconds, len(frames) / frames_per_second)
         return self._answer(np.stack([self.spec.framing(frames[i]) for i in chosen]), None)
 
+    def stream(self, memory_seconds: float | None = None) -> Stream:
+        """Something to push frames into, one after the other, for ever.
+
+        Args:
+            memory_seconds: on how much of the past an answer may rest; the model's longest clip if
+                not given.
+
+        Raises:
+            RecipeError: the model cannot be streamed; the error says what to do.
+        """
+        return Stream(self.spec, self._engine, self._sequence, self._prediction, memory_seconds)
+
+    def timeline(self, window_seconds: float | None = None) -> Timeline:
+        """What answers long recordings in overlapping windows, whatever the model.
+
+        Args:
+            window_seconds: length of a window, best that of the clips that were trained on; the
+                model's longest clip if not given.
+
+        Raises:
+            RecipeError: the model has no such length by itself, or cannot take one that long.
+        """
+        return Timeline(self.spec, self._engine, self._sequence, window_seconds)
+
     @torch.inference_mode()
     def _answer(self, frames: NDArray[np.uint8], path: Path | None) -> Prediction:
         features = self._engine.embed(frames)
         logits = self._sequence(features[None], torch.tensor([len(features)]))
-        probs = logits[0].double().softmax(dim=0).tolist()
+        return self._prediction(logits[0], path)
+
+    def _prediction(self, logits: torch.Tensor, path: Path | None = None) -> Prediction:
+        """The answer that logits (K,) give."""
+        probs = logits.double().softmax(dim=0).tolist()
         ranked = sorted(zip(self.spec.class_names, probs, strict=True), key=lambda pair: -pair[1])
         label, confidence = ranked[0]
         return Prediction(label, confidence, dict(ranked), path)

@@ -18,6 +18,8 @@ from filmstrip.app.cli import (
     extract,
     predict,
     recipes,
+    stream,
+    timeline,
     train,
     tune,
 )
@@ -34,7 +36,7 @@ app = typer.Typer(
     "a recurrent network reads the sequence.",
     epilog="Start with: `filmstrip demo --out demo`",
 )
-for group in (train, predict, demo, recipes, doctor, data, extract, tune, cache):
+for group in (train, predict, stream, timeline, demo, recipes, doctor, data, extract, tune, cache):
     group.add_to(app)
 
 
