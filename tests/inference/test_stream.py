@@ -244,9 +244,10 @@ def test_what_cannot_be_streamed_is_refused_with_a_way_out(
 ) -> None:
     spec = ClassifierSpec.model_validate({**predictor.spec.model_dump(), **change})
     with pytest.raises(RecipeError) as error:
-        Predictor(VideoClassifier(spec)).stream()
+        Predictor(VideoClassifier(spec).eval()).stream()
     assert words in error.value.given
     assert "filmstrip timeline" in error.value.remedy
+    assert "--chunked" in error.value.remedy
     assert "--set" in error.value.remedy
 
 
@@ -277,9 +278,40 @@ def test_a_memory_of_no_time_is_refused(predictor: Predictor, memory: float) -> 
 
 def test_a_mean_over_frames_can_be_streamed_too(predictor: Predictor) -> None:
     spec = predictor.spec.model_copy(update={"head": MeanLinearHeadSpec()})
-    averaging = Predictor(VideoClassifier(spec))
+    averaging = Predictor(VideoClassifier(spec).eval())
     frames = _pictures(15)
     stream = averaging.stream()
     for number, frame in enumerate(frames):
         stream.push(frame, number / 10)
     _agree(stream.finish(), averaging.predict_frames(frames, 10))
+
+
+def test_in_chunks_each_answer_is_that_of_a_window_of_the_last_seconds(
+    predictor: Predictor,
+) -> None:
+    head = {"kind": "recurrent", "bidirectional": True, "hidden": (4,)}
+    spec = ClassifierSpec.model_validate({**predictor.spec.model_dump(), "head": head})
+    both_ways = Predictor(VideoClassifier(spec).eval())
+    frames = _pictures(30)
+    stream = both_ways.stream(memory_seconds=1.2, is_chunked=True)
+    for number, frame in enumerate(frames, start=1):
+        answer = stream.push(frame, (number - 1) / 10)
+        if number % 3 == 0:  # a quarter of twelve frames
+            _agree(answer, both_ways.predict_frames(frames[max(number - 12, 0) : number], 10))
+    assert stream.num_seen == 30
+
+
+def test_in_chunks_a_model_that_spreads_its_frames_needs_to_be_told_how_far(
+    predictor: Predictor,
+) -> None:
+    sampling = {"kind": "uniform", "num_frames": 8}
+    spec = ClassifierSpec.model_validate({**predictor.spec.model_dump(), "sampling": sampling})
+    spread = Predictor(VideoClassifier(spec).eval())
+    with pytest.raises(RecipeError, match="no length of a window"):
+        spread.stream(is_chunked=True)
+    stream = spread.stream(memory_seconds=2, is_chunked=True)
+    frames = _pictures(40)
+    for number, frame in enumerate(frames):
+        answer = stream.push(frame, number / 20)
+    _agree(answer, spread.predict_frames(frames[::5], 4))
+    assert stream.num_seen == 8

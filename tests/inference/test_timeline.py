@@ -111,7 +111,7 @@ def test_a_model_that_spreads_its_frames_needs_a_window_and_sees_it_as_a_clip(
     spec = ClassifierSpec.model_validate({**predictor.spec.model_dump(), **change})
     uniform = Predictor(VideoClassifier(spec).eval())
     path, frames = _recording(tmp_path, 50, rate=25)
-    with pytest.raises(RecipeError, match="no --window"):
+    with pytest.raises(RecipeError, match="no length of a window"):
         uniform.timeline()
     first = _steps(uniform.timeline(window_seconds=1), path)[0]
     answer = uniform.predict_frames(frames[:25], 25)
@@ -123,7 +123,7 @@ def test_a_model_that_spreads_its_frames_needs_a_window_and_sees_it_as_a_clip(
 def test_a_window_that_the_model_cannot_take_is_refused(
     predictor: Predictor, window: float
 ) -> None:
-    with pytest.raises(RecipeError, match="--window"):
+    with pytest.raises(RecipeError, match="window of"):
         predictor.timeline(window)
 
 

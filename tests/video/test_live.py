@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -224,3 +227,39 @@ def test_a_camera_that_is_not_there_is_named() -> None:
     video, _ = _watch("camera:87")
     with pytest.raises(VideoError, match="camera:87"):
         _take(video, 1)
+
+
+SENDER = """
+import sys, av, numpy as np
+with av.open(f"tcp://127.0.0.1:{sys.argv[1]}?listen=1", "w", format="mpegts") as container:
+    stream = container.add_stream("mpeg2video", 25)
+    stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+    for number in range(30):
+        picture = np.full((48, 64, 3), 8 * number, np.uint8)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+    container.mux(stream.encode(None))
+"""
+
+
+def test_what_ffmpeg_sends_over_tcp_can_be_watched() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen([sys.executable, "-c", SENDER, str(port)]) as sender:
+        video, _ = _watch(f"tcp://127.0.0.1:{port}", first_wait_seconds=0.3)
+        brightness = [picture.mean() for _, picture in _take(video, 30)]
+        sender.terminate()
+    assert brightness == pytest.approx(8 * np.arange(30), abs=8)
+
+
+def test_a_protocol_that_ffmpeg_was_built_without_is_refused_at_once_with_a_way_out() -> None:
+    video, said = _watch("srt://127.0.0.1:9")
+    try:
+        av.open("srt://127.0.0.1:9", timeout=0.1)
+    except av.error.ProtocolNotFoundError:
+        with pytest.raises(VideoError) as error:
+            _take(video, 1)
+        assert "filmstrip stream RUN -" in error.value.remedy
+        assert said == []
+    except av.error.FFmpegError:
+        pytest.skip("this FFmpeg knows srt")

@@ -15,6 +15,7 @@ from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import NoVideoError
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
+from filmstrip.inference.reading import carried, chunked
 from filmstrip.inference.stream import Stream
 from filmstrip.inference.timeline import Timeline
 from filmstrip.model.classifier import VideoClassifier, load_classifier
@@ -91,17 +92,20 @@ class Predictor:
         chosen = sample_indices(self.spec.sampling, times_seconds, len(frames) / frames_per_second)
         return self._answer(np.stack([self.spec.framing(frames[i]) for i in chosen]), None)
 
-    def stream(self, memory_seconds: float | None = None) -> Stream:
+    def stream(self, memory_seconds: float | None = None, is_chunked: bool = False) -> Stream:
         """Something to push frames into, one after the other, for ever.
 
         Args:
-            memory_seconds: on how much of the past an answer may rest; the model's longest clip if
-                not given.
+            memory_seconds: on how much of the past an answer may rest, infinite for all of it; the
+                model's longest clip at full rate if not given.
+            is_chunked: answer in overlapping windows of that length, which any model can.
 
         Raises:
             RecipeError: the model cannot be streamed; the error says what to do.
         """
-        return Stream(self.spec, self._engine, self._sequence, self._prediction, memory_seconds)
+        read = chunked if is_chunked else carried
+        method = read(self.spec, self._sequence, memory_seconds)
+        return Stream(self.spec, self._engine, self._prediction, method)
 
     def timeline(self, window_seconds: float | None = None) -> Timeline:
         """What answers long recordings in overlapping windows, whatever the model.

@@ -2,18 +2,14 @@
 
 Frames are sampled by time at the model's own rate, so the answer after the last frame of a clip is
 the answer to its file. Nothing that is kept, and nothing that is done for a frame, grows with time.
-
-A clip has an end and a stream has none. What a model learnt on clips of some seconds says little
-after an hour, and a mean over an hour no longer moves. So two states are carried, begun half a
-memory apart, and the older one answers until it is one memory old: an answer rests on the last half
-to whole memory. The default memory is the longest clip that the model takes in at its full rate.
+How features become answers is told in ``reading.py``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,13 +17,12 @@ import torch
 from av.video.frame import VideoFrame
 from torch import Tensor
 
-from filmstrip.errors import NoVideoError, RecipeError
+from filmstrip.errors import NoVideoError
 from filmstrip.features.engine import Engine
-from filmstrip.model.classifier import SequenceClassifier
+from filmstrip.inference.reading import Method
 from filmstrip.model.specs import ClassifierSpec
-from filmstrip.model.streaming import HeadState, check_can_step, step
 from filmstrip.video.picture import Picture, RgbConverter
-from filmstrip.video.sampling import RateClock, RateSampling
+from filmstrip.video.sampling import RateClock
 
 if TYPE_CHECKING:
     from filmstrip.inference.predict import Prediction
@@ -42,10 +37,8 @@ class Stream:
     Args:
         spec: of the classifier.
         engine: runs the backbone.
-        sequence: scaler and head, in evaluation.
         to_prediction: turns logits (K,) into an answer.
-        memory_seconds: on how much of the past an answer may rest, infinite for all of it; the
-            model's longest clip at full rate if not given.
+        method: how the sequence is read.
 
     Attributes:
         latest: the current answer, None before the first frame.
@@ -54,26 +47,18 @@ class Stream:
         num_late: those that were dropped because a later one had come before.
         num_restarts: how often the state was begun anew because no frame had come for longer than
             the longest clip.
-
-    Raises:
-        RecipeError: the model cannot be streamed; the error says what to do.
     """
 
     def __init__(
         self,
         spec: ClassifierSpec,
         engine: Engine,
-        sequence: SequenceClassifier,
         to_prediction: Callable[[Tensor], Prediction],
-        memory_seconds: float | None = None,
+        method: Method,
     ) -> None:
-        sampling = check_can_stream(spec)
-        self._frames_per_second = sampling.frames_per_second
-        self._longest_seconds = sampling.max_frames / sampling.frames_per_second
-        self._half_memory_steps = _half_memory_steps(sampling, memory_seconds)
+        self._method = method
         self._framing = spec.framing
         self._engine = engine
-        self._sequence = sequence
         self._to_prediction = to_prediction
         self._to_rgb = RgbConverter()
         self.num_frames = self.num_seen = self.num_late = self.num_restarts = 0
@@ -82,12 +67,11 @@ class Stream:
 
     def reset(self) -> None:
         """Forget what was seen: the next frame is the first of a new video. Counters go on."""
-        self._clock = RateClock(self._frames_per_second)
+        self._clock = RateClock(self._method.frames_per_second)
         self._first_seconds = self._last_seconds = math.nan
         self._interval_seconds = 0.0
         self._on_screen: _OnScreen | None = None
-        self._states: list[HeadState | None] = []
-        self._num_steps = 0
+        self._reading = self._method.begin()
 
     def push(self, frame: Frame, time_seconds: float) -> Prediction:
         """Show one more frame.
@@ -120,7 +104,7 @@ class Stream:
             )
         if end_seconds is None:
             end_seconds = self._last_seconds + self._interval_seconds
-        end_seconds = min(end_seconds, self._last_seconds + self._longest_seconds)
+        end_seconds = min(end_seconds, self._last_seconds + self._method.longest_seconds)
         num_instants = self._clock.until_end(end_seconds - self._first_seconds)
         sampled = [_Sampled(self._on_screen, num_instants)] if num_instants else []
         answer = _see([(self, sampled)])[0]
@@ -134,7 +118,7 @@ class Stream:
         if elapsed < 0:
             self.num_late += 1
             return []
-        if elapsed > self._longest_seconds:
+        if elapsed > self._method.longest_seconds:
             self.num_restarts += 1
             self.reset()
         before, self._on_screen = self._on_screen, _OnScreen(frame)
@@ -155,23 +139,12 @@ class Stream:
     def _answer(self, sampled: list[_Sampled]) -> Prediction:
         """Step through what was sampled."""
         for each in sampled:
-            scaled = self._sequence.scaler(each.frame.features)
             for _ in range(each.num_instants):
-                logits = self._step(scaled)
+                logits = self._reading.read(each.frame.features)
             self.latest = self._to_prediction(logits)
         if self._on_screen is not None:
             self._on_screen.keep()
         return self.latest  # type: ignore[return-value]  # the first frame is always sampled
-
-    def _step(self, scaled: Tensor) -> Tensor:
-        """Logits (K,) after one more instant, of which ``scaled`` (1, D) are the features."""
-        half = self._half_memory_steps
-        if not self._states or (half and self._num_steps % half == 0):
-            self._states = [*self._states[-1:], None]
-        self._num_steps += 1
-        steps = [step(self._sequence.head, scaled, state) for state in self._states]
-        self._states = [state for _, state in steps]
-        return steps[0][0][0]
 
 
 def push_together(arrivals: Sequence[tuple[Stream, Frame, float]]) -> list[Prediction]:
@@ -191,30 +164,12 @@ def push_together(arrivals: Sequence[tuple[Stream, Frame, float]]) -> list[Predi
     return _see([(stream, stream._admit(frame, seconds)) for stream, frame, seconds in arrivals])
 
 
-def check_can_stream(spec: ClassifierSpec) -> RateSampling:
-    """How often a model looks at a stream.
-
-    Raises:
-        RecipeError: it spreads its frames over a whole clip, or reads a clip from its end, too.
-    """
-    if not isinstance(spec.sampling, RateSampling):
-        raise RecipeError(
-            f"sampling.kind=uniform: this model spreads {spec.sampling.num_frames} frames over a "
-            "whole clip, and a stream has no whole",
-            "a model that looks at a fixed number of frames a second",
-            "train with --set sampling.kind=rate (the recipe lite-gru does) to stream it; or use "
-            "'filmstrip timeline', which answers recordings in overlapping windows.",
-        )
-    check_can_step(spec.head)
-    return spec.sampling
-
-
 @dataclass(slots=True, eq=False)
 class _OnScreen:
     """What is shown until the next frame comes: the frame, and its features once it was seen."""
 
     frame: Frame | None
-    features: Tensor | None = None  # (1, D)
+    features: Tensor = field(default_factory=lambda: torch.empty(0))  # (1, D)
 
     def keep(self) -> None:
         """Outlive the call: whoever pushed an array may write the next frame into it."""
@@ -245,21 +200,6 @@ def _see(work: list[tuple[Stream, list[_Sampled]]]) -> list[Prediction]:
         for shown, vector in zip(unseen, features, strict=True):
             shown.frame, shown.features = None, vector[None]
     return [stream._answer(sampled) for stream, sampled in work]
-
-
-def _half_memory_steps(sampling: RateSampling, memory_seconds: float | None) -> int:
-    """Steps between the beginnings of two states; 0 for one state that is never begun anew."""
-    if memory_seconds is None:
-        return math.ceil(sampling.max_frames / 2)
-    if not memory_seconds > 0:
-        raise RecipeError(
-            f"a memory of {memory_seconds} seconds",
-            "a number of seconds above 0",
-            "give the length of a clip that shows what is to be recognised.",
-        )
-    if math.isinf(memory_seconds):
-        return 0
-    return math.ceil(memory_seconds * sampling.frames_per_second / 2)
 
 
 def _check(frame: Frame, time_seconds: float) -> None:

@@ -80,9 +80,11 @@ class Timeline:
         self._spec = spec
         self._engine = engine
         self._sequence = sequence
-        num_frames, self._frames_per_second, self._first_seconds = _window(spec, window_seconds)
-        steps_per_window = min(STEPS_PER_WINDOW, num_frames)
-        self._hop = num_frames // steps_per_window  # in sampled frames
+        window = find_window(spec, window_seconds)
+        self._frames_per_second = window.frames_per_second
+        self._first_seconds = window.first_seconds
+        steps_per_window = min(STEPS_PER_WINDOW, window.num_frames)
+        self._hop = window.num_frames // steps_per_window  # in sampled frames
         self._num_window_frames = self._hop * steps_per_window
         self.window_seconds = self._num_window_frames / self._frames_per_second
         self.step_seconds = self._hop / self._frames_per_second
@@ -152,34 +154,54 @@ class Timeline:
             yield on_screen, clock.until_end(video.end_seconds - self._first_seconds)
 
 
-def _window(spec: ClassifierSpec, window_seconds: float | None) -> tuple[int, float, float]:
-    """Sampled frames of a window, their rate, and the time of the first."""
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the head reads at once.
+
+    Attributes:
+        num_frames: sampled frames.
+        frames_per_second: their rate.
+        first_seconds: the time of the first, after the beginning of the recording.
+    """
+
+    num_frames: int
+    frames_per_second: float
+    first_seconds: float
+
+
+def find_window(spec: ClassifierSpec, window_seconds: float | None) -> Window:
+    """The window of so many seconds; the model's longest clip at full rate if not given.
+
+    Raises:
+        RecipeError: the model has no such length by itself, or cannot take one that long.
+    """
     sampling = spec.sampling
     if window_seconds is not None and not 0 < window_seconds < math.inf:
         raise _unfit(window_seconds, "a number of seconds above 0")
     if not isinstance(sampling, RateSampling):
         if window_seconds is None:
             raise RecipeError(
-                f"no --window: this model spreads {sampling.num_frames} frames over a clip of any "
-                "length",
+                f"no length of a window: this model spreads {sampling.num_frames} frames over a "
+                "clip of any length",
                 "the length of a window in seconds",
-                "give --window with the usual length of the clips that it was trained on.",
+                "give --window (or --memory, for a stream) with the usual length of the clips that "
+                "it was trained on.",
             )
         rate = sampling.num_frames / window_seconds
-        return sampling.num_frames, rate, 0.5 / rate
+        return Window(sampling.num_frames, rate, 0.5 / rate)
     rate = sampling.frames_per_second
     if window_seconds is None:
-        return sampling.max_frames, rate, 0.0
+        return Window(sampling.max_frames, rate, 0.0)
     num_frames = max(round(window_seconds * rate), 1)
     if num_frames > sampling.max_frames:
         longest = sampling.max_frames / rate
         raise _unfit(window_seconds, f"at most {longest:g} s, the model's longest clip")
-    return num_frames, rate, 0.0
+    return Window(num_frames, rate, 0.0)
 
 
 def _unfit(window_seconds: float, expected: str) -> RecipeError:
     return RecipeError(
-        f"--window {window_seconds:g}",
+        f"a window of {window_seconds:g} seconds",
         expected,
         "give the usual length of the clips that the model was trained on.",
     )

@@ -50,6 +50,7 @@ class Watch:
         predictor: what answers.
         videos: what is watched.
         memory_seconds: as for ``Predictor.stream``.
+        is_chunked: likewise.
         drops_late: for each video whether a frame that is not taken in time is dropped.
 
     Attributes:
@@ -65,8 +66,9 @@ class Watch:
         videos: Sequence[LiveVideo],
         drops_late: Sequence[bool],
         memory_seconds: float | None = None,
+        is_chunked: bool = False,
     ) -> None:
-        self.streams = [predictor.stream(memory_seconds) for _ in videos]
+        self.streams = [predictor.stream(memory_seconds, is_chunked) for _ in videos]
         self._arrived = Condition()
         self._readers = [
             _Reader(video, drops, self._arrived)

@@ -88,8 +88,8 @@ def check_can_step(spec: HeadSpec) -> None:
         raise RecipeError(
             "head.bidirectional=true: this model reads a clip from its end, too",
             "a head that reads one way, whose answer so far needs no later frame",
-            "train with --set head.bidirectional=false to stream it; or use 'filmstrip timeline', "
-            "which answers recordings in overlapping windows.",
+            "train with --set head.bidirectional=false; or answer in overlapping windows with "
+            "'filmstrip stream --chunked' or 'filmstrip timeline'.",
         )
 
 

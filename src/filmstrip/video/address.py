@@ -119,6 +119,7 @@ def parse_address(text: str, raw: str | None = None) -> Address:
     options = (
         ("format_whitelist", _NETWORK_FORMATS),
         ("protocol_whitelist", protocols),
+        ("rtsp_flags", "prefer_tcp"),  # over UDP, a busy network loses packets
         ("fpsprobesize", "0"),  # else the first frames are held back, to guess a frame rate
     )
     return Address(text, "network", text, None, options)

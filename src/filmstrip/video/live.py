@@ -87,6 +87,8 @@ class LiveVideo:
             failure: Exception | None = None
             try:
                 yield from self._connection()
+            except av.error.ProtocolNotFoundError as error:
+                raise self._unknown_protocol() from error
             except (av.error.FFmpegError, VideoError) as error:
                 failure = error
             if self._is_stopped.is_set():
@@ -177,7 +179,15 @@ class LiveVideo:
             )
         self._size = size
 
-    def _unreachable(self, failure: Exception | None, reason: str) -> Exception:
+    def _unknown_protocol(self) -> VideoError:
+        return VideoError(
+            f"{self.address.shown}: this build of FFmpeg does not know this sort of address",
+            "an address that PyAV's FFmpeg can open: its wheels know rtsp, rtmp, http, tcp and udp",
+            "let 'ffmpeg -i ADDRESS -c copy -f mpegts -' of your own open it, and pipe it into "
+            "'filmstrip stream RUN -'; or build PyAV against that FFmpeg.",
+        )
+
+    def _unreachable(self, failure: Exception | None, reason: str) -> VideoError:
         if isinstance(failure, VideoError):
             return failure
         return VideoError(

@@ -48,6 +48,14 @@ def stream(
             "clips that the model was trained on; the model's longest clip if left out."
         ),
     ] = None,
+    chunked: Annotated[
+        bool,
+        typer.Option(
+            "--chunked",
+            help="Answer in overlapping windows of --memory seconds, four answers a window, which "
+            "models can that read both ways or spread their frames over a clip.",
+        ),
+    ] = False,
     real_time: Annotated[
         bool, typer.Option("--real-time", help="Show files at the pace of their recording.")
     ] = False,
@@ -107,7 +115,7 @@ def stream(
         for address, name in zip(addresses, names, strict=True)
     ]
     drops_late = [real_time or address.comes_back for address in addresses]
-    watch = Watch(predictor, videos, drops_late, memory)
+    watch = Watch(predictor, videos, drops_late, memory, chunked)
     labels: dict[int, str] = {}
     try:
         for sighting in watch.sightings():
