@@ -34,13 +34,18 @@ class Sighting:
         place: of the video among those that are watched.
         time_seconds: after its first frame.
         prediction: what it shows now.
-        is_last: whether the video has ended, so that this is the answer to all of it.
+        frame: the frame; None once the video has ended.
     """
 
     place: int
     time_seconds: float
     prediction: Prediction
-    is_last: bool = False
+    frame: VideoFrame | None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the video has ended, so that this is the answer to all of it."""
+        return self.frame is None
 
 
 class Watch:
@@ -70,6 +75,7 @@ class Watch:
     ) -> None:
         self.streams = [predictor.stream(memory_seconds, is_chunked) for _ in videos]
         self._arrived = Condition()
+        self._is_stopped = False
         self._readers = [
             _Reader(video, drops, self._arrived)
             for video, drops in zip(videos, drops_late, strict=True)
@@ -84,6 +90,12 @@ class Watch:
     def errors(self) -> list[FilmstripError | None]:
         """For each video why it ended; None where it ended well or goes on."""
         return [reader.error for reader in self._readers]
+
+    def stop(self) -> None:
+        """End all videos now, as if each had ended by itself; may be called by a signal handler."""
+        with self._arrived:
+            self._is_stopped = True
+            self._arrived.notify_all()
 
     def sightings(self) -> Iterator[Sighting]:
         """The answers after each frame, until all videos have ended.
@@ -104,20 +116,23 @@ class Watch:
     def _round(self, watched: dict[int, tuple[_Reader, Stream]]) -> Iterator[Sighting]:
         with self._arrived:
             self._arrived.wait_for(lambda: any(reader.has_news for reader, _ in watched.values()))
-            taken = {place: reader.take() for place, (reader, _) in watched.items()}
+            taken = {
+                place: None if self._is_stopped else reader.take()
+                for place, (reader, _) in watched.items()
+            }
         frames = {place: frame for place, frame in taken.items() if frame is not None}
         arrivals = [(watched[place][1], frame, at) for place, (at, frame) in frames.items()]
         answers = push_together(arrivals) if arrivals else []
         for (place, (at, _)), answer in zip(frames.items(), answers, strict=True):
-            yield Sighting(place, at, answer)
+            yield Sighting(place, at, answer, frames[place][1])
         for place, (reader, stream) in list(watched.items()):
-            if place not in frames and reader.is_over:
+            if place not in frames and (reader.is_over or self._is_stopped):
                 del watched[place]
                 if reader.crash is not None:
                     raise reader.crash
-                if stream.latest is not None:
+                if stream.num_frames:
                     end = reader.video.end_seconds
-                    yield Sighting(place, end, stream.finish(end), is_last=True)
+                    yield Sighting(place, end, stream.finish(end), frame=None)
 
 
 class _Reader(Thread):

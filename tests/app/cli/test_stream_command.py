@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import pytest
 from filmstrip.inference.predict import load
 from filmstrip.training.run_folder import RunFolder
 from filmstrip.video.decode import iterate_frames
+from filmstrip.video.probe import probe
 
 Filmstrip = Callable[..., Any]
 
@@ -171,6 +174,7 @@ def test_a_command_that_fails_is_said_and_stops_nothing(
         (["--exec", "true"], "--exec without --on-label"),
         (["--on-label", "lift", "--exec", "true"], "Did you mean 'left'?"),
         (["--on-label", "left", "--exec", "echo 'x"], "No closing quotation"),
+        (["--webhook", "file:///etc/passwd"], "http://"),
         (["--memory", "0"], "memory of 0"),
     ],
 )
@@ -182,9 +186,93 @@ def test_options_that_make_no_sense_are_refused_at_once(
     assert words in ended.stderr
 
 
+@pytest.fixture
+def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The address of a server that takes events, and what it was sent."""
+    events: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            events.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/events", events
+    server.shutdown()
+    server.server_close()
+
+
+def test_changes_of_label_are_posted_to_a_webhook(
+    filmstrip: Filmstrip,
+    finished_run: RunFolder,
+    clip: Path,
+    receiver: tuple[str, list[dict[str, Any]]],
+) -> None:
+    url, events = receiver
+    ended = filmstrip("stream", finished_run.path, clip, "--json", "--webhook", url)
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert events == lines[:-1]  # the last line tells of the end
+    label = events[0]["label"]
+    other = next(name for name in ("left", "right", "up") if name != label)
+    del events[:]
+    filmstrip("stream", finished_run.path, clip, "--webhook", url, "--on-label", other)
+    assert all(event["label"] == other for event in events)
+
+
+def test_a_webhook_that_does_not_answer_is_said_and_stops_nothing(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/"
+    ended = filmstrip("stream", finished_run.path, clip, "--json", "--webhook", url)
+    assert ended.exit_code == 0
+    assert _last(ended.stdout, clip)
+    assert "--webhook: an event was not delivered" in ended.stderr
+
+
+def test_a_copy_with_labels_keeps_the_time(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy.mp4"
+    ended = filmstrip("stream", finished_run.path, clip, "--render", out)
+    assert ended.exit_code == 0
+    info = probe(out)
+    assert (info.width, info.height) == (48, 48)
+    assert info.duration_seconds == pytest.approx(11 / 12, abs=0.05)
+    refused = filmstrip("stream", finished_run.path, clip, clip, "--render", out)
+    assert refused.exit_code == 1
+    assert "with 2 sources" in refused.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_good_order(
+    filmstrip: Filmstrip,
+    finished_run: RunFolder,
+    serve: Callable[..., Any],
+    transport_stream: Callable[..., bytes],
+    tmp_path: Path,
+    number: int,
+) -> None:
+    rng = np.random.default_rng(0)
+    sent = transport_stream(rng.integers(0, 256, (40, 96, 128, 3), dtype=np.uint8))
+    server = serve([sent, None])
+    threading.Timer(1, os.kill, [os.getpid(), number]).start()
+    out = tmp_path / "copy.mkv"
+    ended = filmstrip("stream", finished_run.path, server.address, "--json", "--render", out)
+    assert ended.exit_code == 0
+    assert _last(ended.stdout, server.address)
+    assert probe(out).num_frames > 10
+    assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
+
+
 def test_no_thread_outlives_the_command(
     filmstrip: Filmstrip, finished_run: RunFolder, clip: Path
 ) -> None:
     filmstrip("stream", finished_run.path, clip, "--memory", "1")
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("reader of")]
-    assert os.getpid()

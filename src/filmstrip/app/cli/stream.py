@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,9 +75,20 @@ def stream(
     once: Annotated[
         bool, typer.Option("--once", help="Do not open a camera or an address again once it ended.")
     ] = False,
+    render_to: Annotated[
+        Path | None,
+        typer.Option("--render", help="Write a copy of the one source with its labels drawn on."),
+    ] = None,
     on_label: Annotated[
         list[str] | None,
         typer.Option(help="Run the command of --exec when this label begins; may be repeated."),
+    ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            help="Post the JSON of each change of label to this address; with --on-label, of those "
+            "labels only."
+        ),
     ] = None,
     execute: Annotated[
         str | None,
@@ -92,6 +106,8 @@ def stream(
     dropped, corrupt or changed is said on standard error.
     """
     from filmstrip.app.cli.console import messages, show_error
+    from filmstrip.app.webhook import Webhook
+    from filmstrip.errors import VideoError
     from filmstrip.inference.predict import load
     from filmstrip.inference.watch import Watch
     from filmstrip.video.address import parse_address
@@ -100,10 +116,17 @@ def stream(
     def say(words: str) -> None:
         messages.print(words, soft_wrap=True, markup=False)
 
+    if render_to is not None and len(sources) != 1:
+        raise VideoError(
+            f"--render {render_to} with {len(sources)} sources",
+            "one source to draw the labels on",
+            "give one source, or call the command once for each.",
+        )
     addresses = [parse_address(text, raw) for text in sources]
     names = [address.shown for address in addresses]
     predictor = load(run)
-    command = _label_command(on_label, execute, predictor.class_names, say)
+    hook = Webhook(webhook, say) if webhook is not None else None
+    command = _label_command(on_label, execute, hook is not None, predictor.class_names, say)
     videos = [
         LiveVideo(
             address,
@@ -117,7 +140,8 @@ def stream(
     drops_late = [real_time or address.comes_back for address in addresses]
     watch = Watch(predictor, videos, drops_late, memory, chunked)
     labels: dict[int, str] = {}
-    try:
+
+    def told() -> Iterator[Sighting]:
         for sighting in watch.sightings():
             answer = sighting.prediction
             is_change = labels.get(sighting.place) != answer.label and (
@@ -127,13 +151,25 @@ def stream(
                 labels[sighting.place] = answer.label
                 if command is not None and answer.label in (on_label or []):
                     command.run(_facts(sighting, names[sighting.place]))
+                if hook is not None and answer.label in (on_label or [answer.label]):
+                    hook.post(_event(sighting, names[sighting.place]))
             if is_change or (as_json and sighting.is_last):
                 _print(sighting, names[sighting.place], as_json)
+            yield sighting
+
+    try:
+        with _ended_by_signals(watch):
+            if render_to is not None:
+                _render(told(), render_to)
+            else:
+                deque(told(), maxlen=0)
     finally:
         for name, words in zip(names, _summaries(watch, videos), strict=True):
             say(f"{name}: {words}")
         if command is not None:
             command.wait(_LAST_SECONDS)
+        if hook is not None:
+            hook.close(_LAST_SECONDS)
     errors = [error for error in watch.errors if error is not None]
     for error in errors:
         show_error(error)
@@ -141,31 +177,72 @@ def stream(
         raise typer.Exit(1)
 
 
+@contextmanager
+def _ended_by_signals(watch: Watch) -> Iterator[None]:
+    """Let Ctrl-C or ``kill`` end the videos in good order; a second one is obeyed at once."""
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+    def end(_number: int, _frame: object) -> None:
+        restore()
+        watch.stop()
+
+    for name in before:
+        signal.signal(name, end)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _render(sightings: Iterator[Sighting], out: Path) -> None:
+    from filmstrip.inference.render import render_live
+    from filmstrip.video.picture import RgbConverter
+
+    to_rgb = RgbConverter()
+    render_live(
+        (
+            (sighting.time_seconds, to_rgb(sighting.frame), sighting.prediction)
+            for sighting in sightings
+            if sighting.frame is not None
+        ),
+        out,
+    )
+
+
 def _label_command(
     on_label: list[str] | None,
     execute: str | None,
+    has_webhook: bool,
     class_names: Sequence[str],
     say: Callable[[str], None],
 ) -> LabelCommand | None:
     from filmstrip.app.on_label import LabelCommand
     from filmstrip.errors import RecipeError, nearest
 
-    if not on_label and execute is None:
-        return None
-    if not on_label or execute is None:
+    if execute is not None and not on_label:
         raise RecipeError(
-            "--on-label without --exec" if on_label else "--exec without --on-label",
-            "both, or neither",
-            "name the label and the command: --on-label fall --exec 'notify-send fall'.",
+            "--exec without --on-label",
+            "a label at which to run the command",
+            "name it: --on-label fall --exec 'notify-send fall'.",
         )
-    for label in on_label:
+    if on_label and execute is None and not has_webhook:
+        raise RecipeError(
+            "--on-label without --exec or --webhook",
+            "what to do when the label begins",
+            "give a command, such as --exec 'notify-send fall', or an address to --webhook.",
+        )
+    for label in on_label or []:
         if label not in class_names:
             raise RecipeError(
                 f"--on-label {label}: not a class of this model",
                 "one of its classes",
                 nearest(label, class_names),
             )
-    return LabelCommand(execute, say)
+    return None if execute is None else LabelCommand(execute, say)
 
 
 def _facts(sighting: Sighting, source: str) -> dict[str, str]:
@@ -177,21 +254,25 @@ def _facts(sighting: Sighting, source: str) -> dict[str, str]:
     }
 
 
+def _event(sighting: Sighting, source: str) -> dict[str, object]:
+    answer = sighting.prediction
+    return {
+        "event": "end" if sighting.is_last else "label",
+        "source": source,
+        "time_seconds": round(sighting.time_seconds, 3),
+        "label": answer.label,
+        "confidence": answer.confidence,
+        "probs": answer.probs,
+    }
+
+
 def _print(sighting: Sighting, source: str, as_json: bool) -> None:
     from filmstrip.app.cli.console import output
     from filmstrip.inference.timeline_files import clock_time
 
     answer = sighting.prediction
     if as_json:
-        line = {
-            "event": "end" if sighting.is_last else "label",
-            "source": source,
-            "time_seconds": round(sighting.time_seconds, 3),
-            "label": answer.label,
-            "confidence": answer.confidence,
-            "probs": answer.probs,
-        }
-        text = json.dumps(line)
+        text = json.dumps(_event(sighting, source))
     else:
         at = clock_time(sighting.time_seconds)
         text = f"{at}  {source}  {answer.label}  {answer.confidence:.2f}"
