@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from filmstrip.video.encode import write_video
 
 PAGE = Path("docs/performance.md")
 CHART = Path("docs/performance.png")
+RAW = Path("runs/performance.jsonl")
+"""What each workload printed, as it came, for those who want more than the page says."""
+
 WORKLOADS = Path(__file__).with_name("workloads.py")
 NETWORKS = {
     "vgg16": ("VGG16", 224),
@@ -37,7 +41,7 @@ NETWORKS = {
 }
 CODECS = {"XviD": ("mpeg4", ".avi"), "H.264": ("libx264", ".mp4")}
 SECONDS, FRAMES_PER_SECOND = 7, 25
-CLIPS_PER_CODEC = 5
+CLIPS_PER_CODEC = 3
 
 console = Console(stderr=True, highlight=False)
 
@@ -66,15 +70,20 @@ def measure(*arguments: str) -> dict[str, Any]:
     if done.returncode:
         raise SystemExit(f"{arguments[0]} failed:\n{done.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    with RAW.open("a") as file:
+        file.write(json.dumps({"workload": arguments[:3]} | result) + "\n")
     return result
 
 
-def compare(clips: list[str], peak: dict[str, float]) -> list[dict[str, Any]]:
+def compare(
+    clips: list[str], peak: dict[str, float], engines: Path, names: Iterable[str] = NETWORKS
+) -> list[dict[str, Any]]:
     """For each network the three ways on the same clips."""
     rows = []
-    for name, (title, size) in NETWORKS.items():
+    for name in names:
+        title, size = NETWORKS[name]
         ways = {
-            way: measure(way, name, str(size), *clips)
+            way: measure(way, name, str(size), str(engines), *clips)
             for way in ("tutorial", "batched", "filmstrip")
         }
         ours = ways["filmstrip"]
@@ -227,6 +236,8 @@ def page(
 
 
 def main() -> None:
+    RAW.parent.mkdir(exist_ok=True)
+    RAW.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         console.print("Encoding clips")
@@ -239,8 +250,11 @@ def main() -> None:
         console.print("Measuring")
         peak = measure("ceiling")
         decoded = {label: measure("decoding", *paths) for label, paths in sets.items()}
-        rows = compare(small, peak)
-        large = compare(sets["H.264 1920×1080"], peak)
+        rows = compare(small, peak, folder / "engines")
+        # Each network's runtime is known by now, so that nothing is tried twice.
+        large = compare(
+            sets["H.264 1920×1080"], peak, folder / "engines", ("resnet50", "tf_efficientnet_lite0")
+        )
         head = measure("head")
         clip = sets["H.264 320×240"][0]
         memory = {n: measure("memory", str(n), clip)["peak_bytes"] for n in (100, 2000)}

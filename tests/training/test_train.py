@@ -149,7 +149,8 @@ def test_all_views_are_kept_in_the_cache(
     train(request, tmp_path / "run", False, tmp_path / "cache", listener)
     assert len(list(FeatureStore(tmp_path / "cache" / "features").keys())) == 2 * 24
     title, num_steps, words = listener.phases[0]
-    assert (title, num_steps, words[-1]) == ("Extracting features", 24, "0 cached, 0 unreadable")
+    assert (title, num_steps) == ("Extracting features", 24)
+    assert words[-1].startswith("0 cached, 0 unreadable, ")
 
 
 def test_a_partly_unfrozen_backbone_learns_in_its_last_units_alone(

@@ -73,6 +73,7 @@ class Engine:
         self.backbone = backbone.to(self.device).eval()
         self.num_features = backbone.num_features
         self.runtime = EAGER
+        self.trials: dict[str, Trial] = {}
         self._choice = choice
         self._is_forced = choice is not None and choice.name != "auto"
         if choice is not None and self._is_forced:
@@ -164,13 +165,15 @@ class Engine:
             started[runtime.name] = self._start(runtime, batch)
             return started[runtime.name]
 
-        trials = run_trials(runtimes(self.device), book.read(), starting, batch, num_frames)
-        book.write(trials)
-        best = fastest(trials, num_frames)
+        known = book.read()
+        self.trials = run_trials(runtimes(self.device), known, starting, batch, num_frames)
+        if self.trials != known:
+            book.write(self.trials)
+        best = fastest(self.trials, num_frames)
         if best is not None:
             self.runtime = find_runtime(best.runtime, self.device)
             self._run = started.get(best.runtime)
-            choice.note(_sentence(best, trials[EAGER.name]))
+            choice.note(_sentence(best, self.trials[EAGER.name]))
 
     def _start(self, runtime: Runtime, batch: Tensor) -> Run:
         return start(runtime, self.backbone, self.device, batch)

@@ -25,7 +25,7 @@ from filmstrip.storage import replacing
 LEAST_COSINE = 0.99
 """A runtime is used only if no frame's features turn further from those of eager float32."""
 
-_TRIAL_SHARE = 0.1
+_TRIAL_SHARE = 0.15
 """The largest share of the work left that the trial of one runtime may take."""
 
 _CLEARLY_SLOWER = 0.8

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from filmstrip.dataset.folders import is_video
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import NoVideoError
+from filmstrip.evaluation.calibration import is_answered
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
 from filmstrip.inference.reading import carried, chunked
 from filmstrip.inference.stream import Stream
 from filmstrip.inference.timeline import Timeline
-from filmstrip.model.classifier import VideoClassifier, load_classifier
+from filmstrip.model.classifier import VideoClassifier, load_classifier, probabilities
+from filmstrip.model.specs import ClassifierSpec
 from filmstrip.video.sampling import sample_indices
 
 
@@ -29,14 +33,27 @@ class Prediction:
     Attributes:
         label: the most probable class.
         confidence: its probability.
-        probs: the probability of each class, most probable first.
+        probs: the probability of each class, after the model's temperature, most probable first.
         path: the file, or None for an array of frames.
+        abstains: whether the model would rather not answer: ``confidence`` is below its threshold.
     """
 
     label: str
     confidence: float
     probs: dict[str, float]
     path: Path | None = None
+    abstains: bool = False
+
+    @classmethod
+    def of_logits(
+        cls, logits: Tensor, spec: ClassifierSpec, path: Path | None = None
+    ) -> Prediction:
+        """What the logits (K,) of a classifier with ``spec`` say."""
+        probs = probabilities(logits, spec.temperature).tolist()
+        ranked = sorted(zip(spec.class_names, probs, strict=True), key=lambda pair: -pair[1])
+        label, confidence = ranked[0]
+        abstains = not is_answered(probs, spec.threshold)
+        return cls(label, confidence, dict(ranked), path, abstains)
 
     def top(self, number: int) -> dict[str, float]:
         """The most probable classes with their probabilities."""
@@ -105,7 +122,8 @@ class Predictor:
         """
         read = chunked if is_chunked else carried
         method = read(self.spec, self._sequence, memory_seconds)
-        return Stream(self.spec, self._engine, self._prediction, method)
+        to_prediction = partial(Prediction.of_logits, spec=self.spec)
+        return Stream(self.spec, self._engine, to_prediction, method)
 
     def timeline(self, window_seconds: float | None = None) -> Timeline:
         """What answers long recordings in overlapping windows, whatever the model.
@@ -123,14 +141,7 @@ class Predictor:
     def _answer(self, frames: NDArray[np.uint8], path: Path | None) -> Prediction:
         features = self._engine.embed(frames)
         logits = self._sequence(features[None], torch.tensor([len(features)]))
-        return self._prediction(logits[0], path)
-
-    def _prediction(self, logits: torch.Tensor, path: Path | None = None) -> Prediction:
-        """The answer that logits (K,) give."""
-        probs = logits.double().softmax(dim=0).tolist()
-        ranked = sorted(zip(self.spec.class_names, probs, strict=True), key=lambda pair: -pair[1])
-        label, confidence = ranked[0]
-        return Prediction(label, confidence, dict(ranked), path)
+        return Prediction.of_logits(logits[0], self.spec, path)
 
 
 def load(folder: str | Path) -> Predictor:

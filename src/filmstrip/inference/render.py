@@ -18,6 +18,7 @@ from filmstrip.video.probe import probe
 NUM_LABELS = 3
 LIVE_FPS = 25.0
 LONGEST_PAUSE_SECONDS = 10.0
+ABSTAINS = "not sure enough to answer"
 _INK, _BAR, _SHADE = (255, 255, 255), (230, 159, 0), (0, 0, 0, 150)
 
 
@@ -28,6 +29,8 @@ def render(
     advance: Callable[[str], None] = lambda _words: None,
 ) -> None:
     """Write a copy of ``source`` to ``out`` with the most probable labels drawn onto it.
+
+    Where the model would rather not answer, a line below the labels says so.
 
     The copy has a steady frame rate, the source's average; sound is left out.
 
@@ -107,7 +110,11 @@ def _overlay(prediction: Prediction, width: int, height: int) -> Image.Image:
     line = max(height // 16, 11)
     font = ImageFont.load_default(size=line * 0.8)
     shown = prediction.top(NUM_LABELS)
-    draw.rectangle((0, 0, width, line * len(shown) + line // 3), fill=_SHADE)
+    num_lines = len(shown) + prediction.abstains
+    draw.rectangle((0, 0, width, line * num_lines + line // 3), fill=_SHADE)
+    if prediction.abstains:
+        top = len(shown) * line + line // 6
+        draw.text((line // 3, top), ABSTAINS, fill=_BAR, font=font)
     for number, (label, probability) in enumerate(shown.items()):
         top = number * line + line // 6
         draw.rectangle((0, top + line - 2, round(width * probability), top + line - 1), fill=_BAR)

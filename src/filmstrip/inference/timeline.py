@@ -26,7 +26,7 @@ from torch import Tensor
 
 from filmstrip.errors import RecipeError
 from filmstrip.features.engine import Engine
-from filmstrip.model.classifier import SequenceClassifier
+from filmstrip.model.classifier import SequenceClassifier, probabilities
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.video.live import LiveVideo
 from filmstrip.video.picture import RgbConverter
@@ -121,7 +121,7 @@ class Timeline:
         """Answer the window, for each step that it covers."""
         clip = torch.stack(list(window))[None]  # (1, T, D)
         logits = self._sequence(clip, torch.tensor([clip.shape[1]]))
-        probs = logits[0].double().softmax(dim=0).numpy()
+        probs = probabilities(logits[0], self._spec.temperature).numpy()
         for told in open_steps:
             told.append(probs)
 

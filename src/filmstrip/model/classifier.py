@@ -85,6 +85,11 @@ class VideoClassifier(nn.Module):
                 temporary.write_bytes(content)
 
 
+def probabilities(logits: Tensor, temperature: float) -> Tensor:
+    """Probabilities (…, K), float64, of ``logits`` (…, K): the softmax of logits / temperature."""
+    return (logits.double() / temperature).softmax(dim=-1)
+
+
 def load_classifier(folder: Path) -> VideoClassifier:
     """The classifier of a model folder, or of the run folder around it, ready to answer.
 

@@ -172,6 +172,8 @@ class ClassifierSpec(Spec):
         head: what reads the sequence.
         recipe: name of the recipe that it was trained with.
         weights_origin: where the backbone's weights came from, in words.
+        temperature: what the logits are divided by before the softmax; found on validation clips.
+        threshold: the confidence below which it would rather not answer; None to answer always.
     """
 
     class_names: tuple[str, ...]
@@ -182,3 +184,5 @@ class ClassifierSpec(Spec):
     head: HeadSpec
     recipe: str = ""
     weights_origin: str = ""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None

@@ -144,9 +144,8 @@ def stream(
     def told() -> Iterator[Sighting]:
         for sighting in watch.sightings():
             answer = sighting.prediction
-            is_change = labels.get(sighting.place) != answer.label and (
-                answer.confidence >= min_confidence
-            )
+            is_sure = answer.confidence >= min_confidence and not answer.abstains
+            is_change = is_sure and labels.get(sighting.place) != answer.label
             if is_change:
                 labels[sighting.place] = answer.label
                 if command is not None and answer.label in (on_label or []):
@@ -262,6 +261,7 @@ def _event(sighting: Sighting, source: str) -> dict[str, object]:
         "time_seconds": round(sighting.time_seconds, 3),
         "label": answer.label,
         "confidence": answer.confidence,
+        "abstains": answer.abstains,
         "probs": answer.probs,
     }
 
