@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from filmstrip.errors import NoVideoError
 from filmstrip.evaluation.calibration import is_answered
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
+from filmstrip.inference.reading import carried, chunked
+from filmstrip.inference.stream import Stream
+from filmstrip.inference.timeline import Timeline
 from filmstrip.model.classifier import VideoClassifier, load_classifier, probabilities
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.video.sampling import sample_indices
@@ -104,6 +108,34 @@ class Predictor:
         times_seconds = np.arange(len(frames)) / frames_per_second
         chosen = sample_indices(self.spec.sampling, times_seconds, len(frames) / frames_per_second)
         return self._answer(np.stack([self.spec.framing(frames[i]) for i in chosen]), None)
+
+    def stream(self, memory_seconds: float | None = None, is_chunked: bool = False) -> Stream:
+        """Something to push frames into, one after the other, for ever.
+
+        Args:
+            memory_seconds: on how much of the past an answer may rest, infinite for all of it; the
+                model's longest clip at full rate if not given.
+            is_chunked: answer in overlapping windows of that length, which any model can.
+
+        Raises:
+            RecipeError: the model cannot be streamed; the error says what to do.
+        """
+        read = chunked if is_chunked else carried
+        method = read(self.spec, self._sequence, memory_seconds)
+        to_prediction = partial(Prediction.of_logits, spec=self.spec)
+        return Stream(self.spec, self._engine, to_prediction, method)
+
+    def timeline(self, window_seconds: float | None = None) -> Timeline:
+        """What answers long recordings in overlapping windows, whatever the model.
+
+        Args:
+            window_seconds: length of a window, best that of the clips that were trained on; the
+                model's longest clip if not given.
+
+        Raises:
+            RecipeError: the model has no such length by itself, or cannot take one that long.
+        """
+        return Timeline(self.spec, self._engine, self._sequence, window_seconds)
 
     @torch.inference_mode()
     def _answer(self, frames: NDArray[np.uint8], path: Path | None) -> Prediction:

@@ -19,6 +19,8 @@ from filmstrip.app.cli import (
     extract,
     predict,
     recipes,
+    stream,
+    timeline,
     train,
     tune,
 )
@@ -35,7 +37,10 @@ app = typer.Typer(
     "a recurrent network reads the sequence.",
     epilog="Start with: `filmstrip demo --out demo`",
 )
-for group in (train, predict, compare_runs, demo, recipes, doctor, data, extract, tune, cache):
+for group in (
+    *(train, predict, stream, timeline, compare_runs),
+    *(demo, recipes, doctor, data, extract, tune, cache),
+):
     group.add_to(app)
 
 

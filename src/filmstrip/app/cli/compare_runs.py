@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command(epilog="Example: `filmstrip compare-runs run run2`")(compare_runs)
+    app.command("compare-runs", epilog="Example: `filmstrip compare-runs run run2`")(compare_runs)
 
 
 def compare_runs(
