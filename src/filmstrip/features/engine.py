@@ -159,20 +159,19 @@ class Engine:
         network = repr((self.fingerprint(), frames.shape))
         book = TrialBook(choice.trials, network, self.device)
         batch = torch.from_numpy(np.ascontiguousarray(frames))
-        started: dict[str, Run] = {}
-
-        def starting(runtime: Runtime) -> Run:
-            started[runtime.name] = self._start(runtime, batch)
-            return started[runtime.name]
-
         known = book.read()
-        self.trials = run_trials(runtimes(self.device), known, starting, batch, num_frames)
+        self.trials, self._run = run_trials(
+            runtimes(self.device),
+            known,
+            lambda runtime: self._start(runtime, batch),
+            batch,
+            num_frames,
+        )
         if self.trials != known:
             book.write(self.trials)
         best = fastest(self.trials, num_frames)
         if best is not None:
             self.runtime = find_runtime(best.runtime, self.device)
-            self._run = started.get(best.runtime)
             choice.note(_sentence(best, self.trials[EAGER.name]))
 
     def _start(self, runtime: Runtime, batch: Tensor) -> Run:
