@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from filmstrip.errors import RunError, WeightsError
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.head import Head, build_head
+from filmstrip.model.packing import embed_real
 from filmstrip.model.scaler import Scaler
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.storage import replacing
@@ -66,11 +67,9 @@ class VideoClassifier(nn.Module):
 
         Only real frames pass through the backbone; padding costs nothing and moves nothing.
         """
-        steps = torch.arange(clips.shape[1], device=clips.device)
-        is_real = steps[None, :] < lengths.to(clips.device)[:, None]  # (B, T)
-        embedded = self.backbone(self.backbone.normalise(clips[is_real]))  # (sum(lengths), D)
-        features = embedded.new_zeros(*is_real.shape, embedded.shape[1])
-        features[is_real] = embedded
+        features = embed_real(
+            lambda frames: self.backbone(self.backbone.normalise(frames)), clips, lengths
+        )
         logits: Tensor = self.sequence(features, lengths)
         return logits
 
