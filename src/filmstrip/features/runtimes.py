@@ -191,7 +191,7 @@ def _openvino(precision: Precision, backbone: Backbone, frames: Tensor) -> Run:
 
 
 def _onnx(backbone: Backbone, frames: Tensor) -> bytes:
-    with torch.no_grad(), _silence():
+    with torch.no_grad(), silence():
         program = torch.onnx.export(
             _FramesToFeatures(backbone, torch.float32).eval(), (frames,), dynamo=True, verbose=False
         )
@@ -201,7 +201,7 @@ def _onnx(backbone: Backbone, frames: Tensor) -> bytes:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """The exporter's remarks on its own internals are nothing that a user could act upon."""
     logging.disable(logging.WARNING)
     try:
