@@ -40,7 +40,8 @@ def embed_real(embed: Callable[[Tensor], Tensor], clips: Tensor, lengths: Tensor
     """
     if torch.compiler.is_exporting():
         batch, time = clips.shape[:2]
-        return embed(clips.flatten(0, 1)).unflatten(0, (batch, time))
+        embedded = embed(clips.flatten(0, 1))  # (B · T, D)
+        return embedded.reshape(batch, time, embedded.shape[1])
     steps = torch.arange(clips.shape[1], device=clips.device)
     is_real = steps[None, :] < lengths.to(clips.device)[:, None]  # (B, T)
     embedded = embed(clips[is_real])  # (sum(lengths), D)
@@ -67,8 +68,8 @@ def map_steps(module: nn.Module, sequences: Sequences) -> Sequences:
     """``module`` applied to all steps at once, (N, W)."""
     if isinstance(sequences, PaddedSequence):
         batch, time, _ = sequences.data.shape
-        mapped = module(sequences.data.flatten(0, 1)).unflatten(0, (batch, time))
-        return PaddedSequence(mapped, sequences.lengths)
+        mapped: Tensor = module(sequences.data.flatten(0, 1))  # (B · T, W)
+        return PaddedSequence(mapped.reshape(batch, time, mapped.shape[1]), sequences.lengths)
     return PackedSequence(
         module(sequences.data),
         sequences.batch_sizes,
@@ -77,9 +78,9 @@ def map_steps(module: nn.Module, sequences: Sequences) -> Sequences:
     )
 
 
-def read(layer: nn.GRU | nn.LSTM, sequences: Sequences) -> tuple[Sequences, Tensor]:
-    """A recurrent layer's outputs, and its final state (directions, B, hidden)."""
-    if isinstance(sequences, PaddedSequence):
+def read(layer: nn.Module, sequences: Sequences) -> tuple[Sequences, Tensor]:
+    """What a GRU or LSTM of one layer gives: outputs, and final state (directions, B, hidden)."""
+    if isinstance(sequences, PaddedSequence) and isinstance(layer, nn.GRU | nn.LSTM):
         return _read_padded(layer, sequences)
     outputs, carried = layer(sequences)
     return outputs, carried[0] if isinstance(carried, tuple) else carried

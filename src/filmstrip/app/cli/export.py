@@ -72,7 +72,8 @@ def _print_summary(report: Report, out: Path) -> None:
     ]
     for each in report.latencies:
         lines.append(
-            f"{each.graph}: {each.graph_milliseconds:.1f} ms (PyTorch {each.torch_milliseconds:.1f})"
+            f"{each.graph}: {each.graph_milliseconds:.1f} ms "
+            f"(PyTorch {each.torch_milliseconds:.1f} ms)"
         )
     if report.why_no_step:
         lines.append(f"No step graph: {report.why_no_step}.")

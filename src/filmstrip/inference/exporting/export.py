@@ -86,9 +86,11 @@ def export_run(
                 write(graph, classifier.spec, file_format, paths[graph.name])
                 advance(graph.name)
         runs = {name: opened(path) for name, path in paths.items()}
-        with clips_to_check(run, num_clips) as (rows, origin):
-            with reporter.phase("Checking", len(rows)) as advance:
-                agreements, seen, clips = check_answers(classifier, graphs, runs, rows, advance)
+        with (
+            clips_to_check(run, num_clips) as (rows, origin),
+            reporter.phase("Checking", len(rows)) as advance,
+        ):
+            agreements, seen, clips = check_answers(classifier, graphs, runs, rows, advance)
         longest = max(clips, key=len)
         timed = [graph for graph in graphs if graph.name != "sample"]
         latencies = [measure_latency(graph, runs[graph.name], longest) for graph in timed]

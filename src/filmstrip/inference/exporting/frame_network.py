@@ -99,11 +99,12 @@ def _resize(lines: Tensor, side: _Side, size: int) -> Tensor:
     whole_weights = torch.floor(weights * unit + 0.5).int()
 
     places = (side.first + taps).clamp(max=lines.shape[0] - 1).long()
+    width = lines.shape[1]
     gathered = lines[places.flatten()].int()  # (size · taps, M, 3)
-    gathered = gathered.reshape(size, 2 * side.most + 1, -1)
+    gathered = gathered.reshape(size, 2 * side.most + 1, 3 * width)
     sums = torch.bmm(whole_weights[:, None], gathered)[:, 0]  # (size, M · 3)
     rounded = torch.floor(sums.double() / unit + 0.5).clamp(max=255)
-    return rounded.to(torch.uint8).unflatten(1, (-1, 3))
+    return rounded.to(torch.uint8).reshape(size, width, 3)
 
 
 def _real(number: int) -> Tensor:

@@ -60,7 +60,9 @@ class Graph:
         """
         names = {name for free in self.free_axes for name in free.values()}
         lengths = {name: Dim(name) for name in names}
-        axes = [{axis: lengths[name] for axis, name in free.items()} for free in self.free_axes]
+        axes: list[Any] = [
+            {axis: lengths[name] for axis, name in free.items()} for free in self.free_axes
+        ]
         if isinstance(self.network, StepNetwork):  # its *state counts as one argument
             axes[2:] = [tuple(axes[2:])]
         try:

@@ -152,7 +152,7 @@ def _feeds(graph: Graph, source: Path, clips: Iterable[NDArray[np.uint8]]) -> It
 
 
 class _Feeds:
-    """Feeds as ONNX Runtime's calibration asks for them, one after the other and None at the end."""
+    """Feeds as ONNX Runtime's calibration asks for them: one by one, then None."""
 
     def __init__(self, feeds: Iterator[Feed]) -> None:
         self._feeds = feeds

@@ -84,15 +84,17 @@ class StepNetwork(nn.Module):
     @torch.no_grad()
     def _find_state(self) -> tuple[StatePart, ...]:
         """What a state holds, seen in those after one frame of two and of three videos."""
-        scaler, head = self.classifier.sequence.scaler, self.classifier.sequence.head
+        head, width = self.classifier.sequence.head, self.classifier.sequence.scaler.num_features
         two, three = (
-            _tensors(step(head, torch.zeros(batch, scaler.num_features), None)[1], batch)
-            for batch in (2, 3)
+            _tensors(step(head, torch.zeros(batch, width), None)[1], batch) for batch in (2, 3)
         )
         return tuple(
             StatePart(
                 name,
-                tuple(a if a == b else None for a, b in zip(leaf.shape, three[name].shape)),
+                tuple(
+                    a if a == b else None
+                    for a, b in zip(leaf.shape, three[name].shape, strict=True)
+                ),
                 leaf.dtype,
             )
             for name, leaf in two.items()

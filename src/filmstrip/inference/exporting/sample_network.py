@@ -1,4 +1,4 @@
-"""``sample_indices`` as a network: the times of a clip's frames to the frames that are looked at."""
+"""``sample_indices`` as a network: when a clip's frames come, to those that are looked at."""
 
 from __future__ import annotations
 
