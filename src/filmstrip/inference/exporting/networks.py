@@ -70,7 +70,7 @@ class StepNetwork(nn.Module):
         next_logits, after = step(sequence.head, features, _rebuilt(fresh, given))
         logits = torch.where(is_first[:, None], fresh_logits, next_logits)
         probs = probabilities(logits, self.classifier.spec.temperature).float()
-        begun, gone_on = (_tensors(state, len(frames)) for state in (fresh, after))
+        begun, gone_on = (_tensors(state, frames.shape[0]) for state in (fresh, after))
         carried = (
             torch.where(part.beside(is_first), begun[part.name], gone_on[part.name])
             for part in self.state
