@@ -59,6 +59,7 @@ def write(graph: Graph, spec: ClassifierSpec, file_format: Format, path: Path) -
             opset_version=_OPSET,
             input_names=graph.inputs,
             output_names=graph.outputs,
+            dynamic_shapes=graph.dynamic_shapes(),  # gives the axes their names
             verbose=False,
         )
     if exported is None:

@@ -52,12 +52,8 @@ class Graph:
     example: tuple[Tensor, ...]
     free_axes: tuple[dict[int, str], ...]
 
-    def program(self) -> ExportedProgram:
-        """The graph as ``torch.export`` sees it.
-
-        Raises:
-            EngineError: the backbone does what no graph can hold.
-        """
+    def dynamic_shapes(self) -> tuple[Any, ...]:
+        """``free_axes`` as ``torch.export`` takes them: axes of one name have one length."""
         names = {name for free in self.free_axes for name in free.values()}
         lengths = {name: Dim(name) for name in names}
         axes: list[Any] = [
@@ -65,6 +61,14 @@ class Graph:
         ]
         if isinstance(self.network, StepNetwork):  # its *state counts as one argument
             axes[2:] = [tuple(axes[2:])]
+        return tuple(axes)
+
+    def program(self) -> ExportedProgram:
+        """The graph as ``torch.export`` sees it.
+
+        Raises:
+            EngineError: the backbone does what no graph can hold.
+        """
         try:
             # torch would unroll a recurrent layer over the example's frames without these two.
             with (
@@ -72,7 +76,9 @@ class Graph:
                 register_gru_while_loop_decomposition(),
                 register_lstm_while_loop_decomposition(),
             ):
-                return torch.export.export(self.network, self.example, dynamic_shapes=tuple(axes))
+                return torch.export.export(
+                    self.network, self.example, dynamic_shapes=self.dynamic_shapes()
+                )
         except Exception as error:  # whatever the exporter meets in a network that it cannot take
             reason = str(error).strip().partition("\n")[0]
             raise EngineError(
