@@ -17,6 +17,7 @@ from filmstrip.app.compare.rungs import Rung
 from filmstrip.dataset.doctor.quarantine import QUARANTINED, leave_out, write_quarantine
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.split import fold_splits
+from filmstrip.dataset.split_file import read_splits
 from filmstrip.errors import RunError, WeightsError
 from filmstrip.inference.extract import ExtractedVideos, extract_videos
 from filmstrip.model.weights import load_backbone
@@ -136,6 +137,7 @@ class Ladder:
             if row.path.resolve() in each.unreadable
         }
         self._leave_out(index, reasons)
+        self._check_clips(index.without(reasons))
         return found
 
     def train(self, reporter: Reporter) -> None:
@@ -183,6 +185,14 @@ class Ladder:
                 "the same clips and labels for every run of a comparison",
                 "the data has changed meanwhile: compare anew in another --out.",
             )
+
+    def _check_clips(self, index: VideoIndex) -> None:
+        """See that runs which have begun know the very clips that are there now."""
+        for rung in self.rungs:
+            for run in self.runs(rung):
+                for part in (run, *run.folds):
+                    if part.splits_file.is_file():
+                        read_splits(part.splits_file, index)
 
     def _leave_out(self, index: VideoIndex, reasons: dict[Path, str]) -> None:
         """Write the list of what all leave out; what runs have begun with stays.
