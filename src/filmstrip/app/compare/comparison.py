@@ -120,18 +120,16 @@ def compare_recipes(ladder: Ladder, reporter: Reporter) -> Comparison:
         ladder.check(index)
         features = ladder.take_features(index, reporter)
         ladder.train(reporter)
-        kept = ladder.run(ladder.rungs[0], 0).without_skipped(index)
-        costs = _costs(ladder, features, kept, reporter)
-        comparison = _compared(ladder, index, len(kept), costs)
+        costs = _costs(ladder, features, ladder.clips(), reporter)
+        comparison = _compared(ladder, costs)
         with replacing(ladder.out / "compare.json") as temporary:
             temporary.write_text(json.dumps(comparison.as_json(), indent=2) + "\n", "utf-8")
     return comparison
 
 
-def _compared(
-    ladder: Ladder, index: VideoIndex, num_kept: int, costs: dict[str, Cost]
-) -> Comparison:
+def _compared(ladder: Ladder, costs: dict[str, Cost]) -> Comparison:
     """Figures of finished runs."""
+    index = ladder.clips()
     rungs = {rung.name: rung for rung in ladder.rungs}
     first = [read_predictions(run, "test") for run in ladder.runs(ladder.rungs[0])]
     clips = [sorted(answers) for answers in first]
@@ -143,7 +141,7 @@ def _compared(
         data=ladder.request.data,
         grouping=index.grouping,
         num_clips=len({name for names in clips for name in names}),
-        num_left_out=len(index) - num_kept + len(index.skipped),
+        num_left_out=len(index.skipped),
         num_folds=ladder.request.num_folds,
         num_seeds=ladder.num_seeds,
         lines=tuple(

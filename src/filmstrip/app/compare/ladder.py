@@ -93,6 +93,12 @@ class Ladder:
             index = leave_out(index, self.request.quarantine)
         return index
 
+    def clips(self) -> VideoIndex:
+        """The clips that every run has, once ``take_features`` has found what to leave out."""
+        if self.left_out_file.is_file():
+            return leave_out(self.request.open_index(), self.left_out_file)
+        return self.open_index()
+
     def check(self, index: VideoIndex) -> None:
         """Find out before anything takes long whether it can come to an end.
 
@@ -137,7 +143,7 @@ class Ladder:
             if row.path.resolve() in each.unreadable
         }
         self._leave_out(index, reasons)
-        self._check_clips(index.without(reasons))
+        self._check_clips()
         return found
 
     def train(self, reporter: Reporter) -> None:
@@ -186,8 +192,9 @@ class Ladder:
                 "the data has changed meanwhile: compare anew in another --out.",
             )
 
-    def _check_clips(self, index: VideoIndex) -> None:
+    def _check_clips(self) -> None:
         """See that runs which have begun know the very clips that are there now."""
+        index = self.clips()
         for rung in self.rungs:
             for run in self.runs(rung):
                 for part in (run, *run.folds):
@@ -202,11 +209,8 @@ class Ladder:
             reasons: why a clip cannot be read by some rung.
         """
         if any((self.out / "runs").glob("*/*/run.json")):
-            kept = self.open_index()
-            if self.left_out_file.is_file():
-                kept = leave_out(self.request.open_index(), self.left_out_file)
             readable = {row.path for row in index.rows} - reasons.keys()
-            lost = sorted({row.path for row in kept.rows} - readable)
+            lost = sorted({row.path for row in self.clips().rows} - readable)
             if lost:
                 raise RunError(
                     f"{lost[0]}: the comparison was begun with it, and now it cannot be used "
