@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from filmstrip.evaluation.bootstrap import Interval
 from filmstrip.evaluation.drawing import GREY, INK, plain, save
@@ -62,8 +63,15 @@ def plot_ladder(points: Sequence[Point], baselines: Mapping[str, float], path: P
         _draw(panels[1], points, seconds, baselines)
         panels[1].set_xlabel("from file to answer, ms a clip", fontsize=9, color=INK)
     handles, labels = panels[0].get_legend_handles_labels()
+    shown = dict(zip(labels, handles, strict=True))
+    names = [*(_label(point) for point in points), *baselines]
     figure.legend(
-        handles, labels, loc="outside right upper", frameon=False, fontsize=8, labelcolor=INK
+        [shown[name] for name in names],
+        names,
+        loc="outside right upper",
+        frameon=False,
+        fontsize=8,
+        labelcolor=INK,
     )
     figure.suptitle(
         "Accuracy against cost, with 95 % intervals", x=0.01, ha="left", color=INK, fontsize=11
@@ -85,6 +93,9 @@ def _draw(
 ) -> None:
     plain(axes)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:g}")
     accuracies = [point.accuracy for point in points]
     front = pareto(costs, accuracies)
     axes.plot(
@@ -106,9 +117,13 @@ def _draw(
             markerfacecolor="white" if point.is_order_blind else colour,
             markersize=7,
             elinewidth=1.2,
-            label=f"{point.name} (blind to order)" if point.is_order_blind else point.name,
+            label=_label(point),
         )
     for (name, accuracy), line in zip(baselines.items(), cycle(("--", ":")), strict=False):
         axes.axhline(accuracy, color=GREY, linestyle=line, linewidth=1.2, label=name, zorder=0)
     axes.set_xlim(min(costs) / 1.6, max(costs) * 1.6)
     axes.set_ylim(0, 1.02)
+
+
+def _label(point: Point) -> str:
+    return f"{point.name} (blind to order)" if point.is_order_blind else point.name

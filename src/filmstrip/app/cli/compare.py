@@ -135,16 +135,19 @@ def _print(comparison: Comparison) -> None:
     from filmstrip.app.cli.console import output
     from filmstrip.app.compare import page
 
-    accuracy = Table(*page.ACCURACY_COLUMNS, box=None, pad_edge=False)
-    costs = Table(*page.COST_COLUMNS, box=None, pad_edge=False)
-    for line in comparison.lines:
-        name = escape(line.rung.name)
-        accuracy.add_row(name, *page.accuracy_cells(line))
-        costs.add_row(name, *page.cost_cells(line))
-    for name, cell in page.baseline_lines(comparison):
-        accuracy.add_row(name, cell)
-    output.print(accuracy)
-    output.print()
-    output.print(costs)
+    for columns, cells in (
+        (page.ACCURACY_COLUMNS, page.accuracy_cells),
+        (page.SIZE_COLUMNS, page.size_cells),
+        (page.SPEED_COLUMNS, page.speed_cells),
+    ):
+        table = Table(*columns, box=None, pad_edge=False)
+        for line in comparison.lines:
+            table.add_row(escape(line.rung.name), *cells(line))
+        if cells is page.accuracy_cells:
+            for baseline in page.baseline_lines(comparison):
+                table.add_row(*baseline)
+        output.print(table)
+        output.print()
     for note in page.notes(comparison):
-        output.print(f"\n{note}", soft_wrap=True, markup=False)
+        style = "bold yellow" if note.startswith("WARNING") else ""
+        output.print(f"{note}\n", style=style, soft_wrap=True, markup=False)

@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from filmstrip.app.compare.ladder import Features, Ladder
+from filmstrip.app.compare.costs import measure_costs
+from filmstrip.app.compare.ladder import Ladder
 from filmstrip.app.compare.rungs import Rung
-from filmstrip.dataset.index import VideoIndex
-from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import RunError
 from filmstrip.evaluation.ladder import Standing, rank
-from filmstrip.features.engine import EngineChoice, default_device
+from filmstrip.features.engine import default_device
 from filmstrip.features.trial import machine
-from filmstrip.inference.cost import Cost, measure_cost
+from filmstrip.inference.cost import Cost
 from filmstrip.model.classifier import CONFIG_FILE
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.storage import locked, replacing
@@ -26,8 +25,6 @@ from filmstrip.training.answers import read_predictions
 from filmstrip.training.clock import training_seconds
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder
-
-NUM_CLIPS_TIMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def compare_recipes(ladder: Ladder, reporter: Reporter) -> Comparison:
         ladder.check(index)
         features = ladder.take_features(index, reporter)
         ladder.train(reporter)
-        costs = _costs(ladder, features, ladder.clips(), reporter)
+        costs = measure_costs(ladder, features, reporter)
         comparison = _compared(ladder, costs)
         with replacing(ladder.out / "compare.json") as temporary:
             temporary.write_text(json.dumps(comparison.as_json(), indent=2) + "\n", "utf-8")
@@ -193,43 +190,6 @@ def _metrics(run: RunFolder) -> dict[str, Any]:
             "give --folds 5, or a split with test clips, and another --out.",
         )
     return metrics
-
-
-def _costs(
-    ladder: Ladder, features: dict[str, Features], index: VideoIndex, reporter: Reporter
-) -> dict[str, Cost]:
-    """What each rung costs, measured now or, on this very machine, before."""
-    here = machine(default_device())
-    choice = EngineChoice(ladder.engine, ladder.cache / "engines", reporter.note)
-    costs = {}
-    with reporter.phase("Measuring costs", len(ladder.rungs)) as advance:
-        for rung in ladder.rungs:
-            file = ladder.out / "costs" / f"{rung.name}.json"
-            cost = _stored_cost(file, here)
-            if cost is None:
-                model = ladder.run(rung, 0).model
-                frames_per_clip = features[rung.name].frames_per_clip
-                cost = measure_cost(model, _spread(index), frames_per_clip, len(index), choice)
-                with replacing(file) as temporary:
-                    content = {"machine": here, "cost": asdict(cost)}
-                    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-            costs[rung.name] = cost
-            advance(rung.name)
-    return costs
-
-
-def _stored_cost(file: Path, here: dict[str, str]) -> Cost | None:
-    try:
-        stored = json.loads(file.read_text("utf-8"))
-        return Cost(**stored["cost"]) if stored["machine"] == here else None
-    except (OSError, ValueError, TypeError, KeyError):
-        return None  # not measured yet, or by another version
-
-
-def _spread(index: VideoIndex) -> list[VideoRow]:
-    """A few clips, evenly spread over the data."""
-    places = np.linspace(0, len(index) - 1, min(NUM_CLIPS_TIMED, len(index))).round().astype(int)
-    return [index.rows[place] for place in places]
 
 
 def _line_as_json(line: Line) -> dict[str, Any]:

@@ -18,9 +18,8 @@ from filmstrip.dataset.doctor.quarantine import QUARANTINED, leave_out, write_qu
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.split import fold_splits
 from filmstrip.dataset.split_file import read_splits
-from filmstrip.errors import RunError, WeightsError
+from filmstrip.errors import RunError
 from filmstrip.inference.extract import ExtractedVideos, extract_videos
-from filmstrip.model.weights import load_backbone
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 from filmstrip.training.train import train
@@ -112,7 +111,7 @@ class Ladder:
                 if run.request_file.is_file():
                     self._check_unchanged(run, self.request_for(rung, seed))
         for rung in self.rungs:
-            _check_weights(rung)
+            rung.check_weights()
         if self.request.num_folds:
             share = self.rungs[0].recipe.split.val_fraction
             for seed in range(self.num_seeds):
@@ -238,16 +237,3 @@ def _found(extracted: ExtractedVideos) -> Features:
         frames_per_clip=sum(lengths) / max(len(lengths), 1),
         unreadable={file.path.resolve(): file.reason for file in extraction.skipped},
     )
-
-
-def _check_weights(rung: Rung) -> None:
-    recipe = rung.recipe
-    try:
-        load_backbone(recipe.backbone, recipe.framing.size, rung.weights, recipe.training.seed)
-    except WeightsError as error:
-        raise WeightsError(
-            f"{rung.name}: {error.given}",
-            error.expected,
-            error.remedy.replace("--weights FILE", f"--weights {rung.name}=FILE")
-            + " Or leave the recipe out.",
-        ) from error

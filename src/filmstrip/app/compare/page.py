@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -12,55 +12,49 @@ from filmstrip.evaluation.ladder import SIGNIFICANCE_LEVEL
 from filmstrip.evaluation.ladder_plot import Point, plot_ladder
 from filmstrip.storage import replacing
 
-BASELINES = {
-    "majority": "The commonest class",
-    "metadata": "Width, height and duration alone",
-}
+BASELINES = {"majority": "commonest class", "metadata": "size and duration alone"}
 """What they are called in tables."""
 
-ACCURACY_COLUMNS = ("recipe", "accuracy", "95 % interval", "against the best", "ECE", "macro F1")
-COST_COLUMNS = (
-    "recipe",
-    "parameters",
-    "of the head",
-    "MACs a clip",
-    "frames a clip",
-    "frames/s",
-    "latency",
-    "of the head",
-    "training",
-    "model",
-)
+ACCURACY_COLUMNS = ("recipe", "accuracy", "95 % interval", "against the best", "ECE")
+SIZE_COLUMNS = ("recipe", "parameters", "of the head", "file", "frames a clip", "MACs a clip")
+SPEED_COLUMNS = ("recipe", "frames/s", "latency a clip", "of the head", "training")
+_SPREAD_COLUMNS = ("recipe", "accuracy by seed", "deviation", "from, to", "macro F1", "Brier score")
 
 CHART = "compare.png"
 PAGE = "compare.md"
 
 
 def accuracy_cells(line: Line) -> list[str]:
-    """The cells of ``ACCURACY_COLUMNS``."""
+    """The cells of ``ACCURACY_COLUMNS`` after the name."""
     low, high = line.standing.interval
     return [
         f"{line.standing.accuracy:.3f}",
         f"{low:.3f} to {high:.3f}",
         _against_best(line),
         f"{line.ece:.3f}",
-        f"{line.macro_f1:.3f}",
     ]
 
 
-def cost_cells(line: Line) -> list[str]:
-    """The cells of ``COST_COLUMNS``."""
+def size_cells(line: Line) -> list[str]:
+    """The cells of ``SIZE_COLUMNS`` after the name."""
     cost = line.cost
     return [
         _count(cost.num_parameters),
         _count(cost.num_head_parameters),
-        _count(cost.macs),
-        str(cost.frames_per_clip),
-        f"{cost.frames_per_second:.0f}",
-        _milliseconds(cost.latency_seconds),
-        _milliseconds(cost.head_latency_seconds),
-        f"{line.training_seconds:.1f} s",
         f"{cost.model_bytes / 1e6:.1f} MB",
+        str(cost.frames_per_clip),
+        _count(cost.macs),
+    ]
+
+
+def speed_cells(line: Line) -> list[str]:
+    """The cells of ``SPEED_COLUMNS`` after the name."""
+    cost = line.cost
+    return [
+        f"{cost.frames_per_second:.0f}",
+        _seconds(cost.latency_seconds),
+        _seconds(cost.head_latency_seconds),
+        _seconds(line.training_seconds),
     ]
 
 
@@ -69,26 +63,34 @@ def notes(comparison: Comparison) -> list[str]:
     best = comparison.best
     units = best.standing.units
     sentences = [
-        f"{comparison.num_clips} clips tested ({comparison.grouping}); {_splitting(comparison)}. "
-        "All recipes have the same splits and clips.",
-        f"Accuracy is that of all answers under all seeds; its interval comes from drawing "
-        f"{best.standing.num_units} whole {units}"
-        + (" with all their clips and answers." if units == "groups" else " with all answers."),
-        f"Against the best: McNemar's exact test for each seed, combined over the seeds (Rüger), "
-        f"corrected for all pairs by Holm's method. * shown to be worse: p below "
-        f"{SIGNIFICANCE_LEVEL} and the interval of the difference below 0. Without it, chance "
-        "suffices to explain the difference. The best is chosen by these figures, which flatters "
-        "it a little.",
-        f"ECE (15 bins), macro F1: mean over the seeds. MACs (multiply-accumulates): a clip of the "
-        "stated number of frames, backbone included. Frames/s: decoding and backbone, as an "
-        "extraction runs. Latency: one clip from file to answer in float32, median of "
-        f"{best.cost.num_clips_timed}. Training: one model, its features being there. Measured on "
-        f"{comparison.machine['processor']}.",
+        f"{comparison.grouping}; {_splitting(comparison)}. Every recipe has the same clips and "
+        "splits.",
+        "Accuracy: of all answers under all seeds. Interval: "
+        f"{best.standing.num_units} {units} drawn anew, "
+        + ("whole, with all their answers." if units == "groups" else "with all their answers."),
+        "Against the best: McNemar's exact test for each seed, the seeds' p-values combined "
+        "(Rüger), corrected for all pairs (Holm). * marks what is shown to be worse: p below "
+        f"{SIGNIFICANCE_LEVEL}, and the interval of the difference below 0. Without the mark, "
+        "chance may explain the difference. The best is chosen by these very figures, which "
+        "flatters it a little.",
+        "ECE: calibration error over 15 bins, mean over the seeds. MACs: multiply-accumulates of "
+        "the whole model for a clip of so many frames. Frames/s: decoded and passed through the "
+        "backbone, as an extraction does. Latency: from file to answer, one clip at a time in "
+        f"float32, median of {best.cost.num_clips_timed}. Training: one model, once the features "
+        f"are there. Measured on: {comparison.machine['processor']}.",
     ]
+    metadata = _known(comparison).get("metadata")
+    if metadata and mean(metadata) > best.standing.interval[0]:
+        sentences.append(
+            f"WARNING: size and duration alone reach {mean(metadata):.3f}, without a look at one "
+            "pixel: the clips give their class away, and no accuracy here means much without that. "
+            "'filmstrip doctor' tells more."
+        )
     random = [line.rung.name for line in comparison.lines if line.weights_origin == "random"]
     if random:
         sentences.append(
-            f"RANDOM backbone weights, whose accuracy says nothing: {', '.join(random)}."
+            f"WARNING: {', '.join(random)}: the backbone's weights are RANDOM; the accuracy says "
+            "nothing about the recipe with trained ones."
         )
     if comparison.num_left_out:
         sentences.append(f"{comparison.num_left_out} files were left out for all recipes.")
@@ -117,7 +119,7 @@ def write_page(comparison: Comparison, command: Sequence[str], folder: Path) -> 
         )
         for line in comparison.lines
     ]
-    baselines = {BASELINES[name].lower(): mean(seeds) for name, seeds in _known(comparison).items()}
+    baselines = {BASELINES[name]: mean(seeds) for name, seeds in _known(comparison).items()}
     plot_ladder(points, baselines, folder / CHART)
     with replacing(folder / PAGE) as temporary:
         temporary.write_text(_markdown(comparison, command), encoding="utf-8")
@@ -132,21 +134,29 @@ def baseline_lines(comparison: Comparison) -> list[tuple[str, str]]:
 
 def _markdown(comparison: Comparison, command: Sequence[str]) -> str:
     lines = comparison.lines
-    accuracy = [[f"`{line.rung.name}`", *accuracy_cells(line)] for line in lines]
-    accuracy += [[name, cell, "", "", "", ""] for name, cell in baseline_lines(comparison)]
-    spread = [[f"`{line.rung.name}`", *_spread_cells(line)] for line in lines]
-    costs = [[f"`{line.rung.name}`", *cost_cells(line)] for line in lines]
+    names = [f"`{line.rung.name}`" for line in lines]
+
+    def table(columns: Sequence[str], cells: Callable[[Line], list[str]]) -> str:
+        return _table(columns, [[n, *cells(line)] for n, line in zip(names, lines, strict=True)])
+
+    accuracy = table(ACCURACY_COLUMNS, accuracy_cells)
+    for name, cell in baseline_lines(comparison):
+        accuracy += f"\n| {name} | {cell} | | | |"
     folds = "folds" if comparison.num_folds else "splits"
     told = "\n\n".join(notes(comparison))
     return f"""# Recipes on {comparison.data.name}
 
-{_table(ACCURACY_COLUMNS, accuracy)}
+{accuracy}
 
 ![Accuracy against cost]({CHART})
 
-{_table(("recipe", "accuracy by seed", f"deviation over {folds}", f"{folds} from, to"), spread)}
+{table(_SPREAD_COLUMNS, _spread_cells)}
 
-{_table(COST_COLUMNS, costs)}
+Deviation, from and to are those of the {len(lines[0].fold_accuracies)} {folds} of all seeds.
+
+{table(SIZE_COLUMNS, size_cells)}
+
+{table(SPEED_COLUMNS, speed_cells)}
 
 {told}
 
@@ -167,6 +177,8 @@ def _spread_cells(line: Line) -> list[str]:
         ", ".join(f"{accuracy:.3f}" for accuracy in line.standing.accuracy_by_seed),
         f"{stdev(folds):.3f}" if len(folds) > 1 else "–",
         f"{min(folds):.2f} to {max(folds):.2f}",
+        f"{line.macro_f1:.3f}",
+        f"{line.brier:.3f}",
     ]
 
 
@@ -198,5 +210,7 @@ def _count(number: float) -> str:
     return f"{number:.0f}"
 
 
-def _milliseconds(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{1000 * seconds:.3g} ms"
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filmstrip.errors import RecipeError, nearest
+from filmstrip.errors import RecipeError, WeightsError, nearest
+from filmstrip.model.weights import load_backbone
 from filmstrip.recipes.catalogue import load_recipe, override
 from filmstrip.recipes.recipe import Recipe
 
@@ -34,6 +35,23 @@ class Rung:
         """The same features, but their mean over frames and one linear layer."""
         recipe = override(self.recipe, ["head.kind=mean-linear"])
         return Rung(f"{self.name}-order-blind", recipe, self.weights)
+
+    def check_weights(self) -> None:
+        """See that the backbone's weights can be had and fit.
+
+        Raises:
+            WeightsError: they cannot.
+        """
+        recipe = self.recipe
+        try:
+            load_backbone(recipe.backbone, recipe.framing.size, self.weights, recipe.training.seed)
+        except WeightsError as error:
+            remedy = error.remedy.replace("--weights FILE", f"--weights {self.name}=FILE")
+            raise WeightsError(
+                f"{self.name}: {error.given}",
+                error.expected,
+                f"{remedy} Or leave the recipe out.",
+            ) from error
 
 
 def make_rungs(
