@@ -82,9 +82,8 @@ def notes(comparison: Comparison) -> list[str]:
     metadata = _known(comparison).get("metadata")
     if metadata and mean(metadata) > best.standing.interval[0]:
         sentences.append(
-            f"WARNING: size and duration alone reach {mean(metadata):.3f}, without a look at one "
-            "pixel: the clips give their class away, and no accuracy here means much without that. "
-            "'filmstrip doctor' tells more."
+            "WARNING: the best is not shown to be above size and duration alone, which are "
+            f"{mean(metadata):.3f} right without a look at one pixel. 'filmstrip doctor' tells more."
         )
     random = [line.rung.name for line in comparison.lines if line.weights_origin == "random"]
     if random:
