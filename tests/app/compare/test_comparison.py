@@ -257,7 +257,7 @@ def test_the_page_holds_every_rung_and_warns_of_what_makes_its_figures_doubtful(
     assert {len(row) for row in tables} == {5, 6}
     assert f"| {first.standing.accuracy:.3f} |" in page
     assert f"WARNING: {second.rung.name}: the backbone's weights are RANDOM" in page
-    assert "not shown to be above size and duration alone, which are 1.000 right" in page
+    assert "not shown to be above size and duration alone, which reach 1.000" in page
     assert "filmstrip compare 'my videos'" in page
     assert "![Accuracy against cost](compare.png)" in page
     assert (tmp_path / "compare.png").stat().st_size > 10_000

@@ -82,8 +82,8 @@ def notes(comparison: Comparison) -> list[str]:
     metadata = _known(comparison).get("metadata")
     if metadata and mean(metadata) > best.standing.interval[0]:
         sentences.append(
-            "WARNING: the best is not shown to be above size and duration alone, which are "
-            f"{mean(metadata):.3f} right without a look at one pixel. 'filmstrip doctor' tells more."
+            "WARNING: the best is not shown to be above size and duration alone, which reach "
+            f"{mean(metadata):.3f} without a look at one pixel. 'filmstrip doctor' tells more."
         )
     random = [line.rung.name for line in comparison.lines if line.weights_origin == "random"]
     if random:

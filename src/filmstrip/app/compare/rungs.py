@@ -47,6 +47,7 @@ class Rung:
             load_backbone(recipe.backbone, recipe.framing.size, self.weights, recipe.training.seed)
         except WeightsError as error:
             remedy = error.remedy.replace("--weights FILE", f"--weights {self.name}=FILE")
+            remedy = remedy.replace("--set ", f"--set {self.name}:")
             raise WeightsError(
                 f"{self.name}: {error.given}",
                 error.expected,
