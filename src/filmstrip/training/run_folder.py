@@ -4,6 +4,7 @@ RUN/
   model/            the classifier: answers on another machine by itself
   metrics.json      the figures
   history.csv       loss and accuracy of each epoch
+  training_time.json  how long these took
   splits.csv        which clip was on which side
   predictions.csv   the answer to each clip
   skipped.csv       what was left out, and why

@@ -12,6 +12,7 @@ import typer
 
 from filmstrip.app.cli import (
     cache,
+    compare,
     compare_runs,
     data,
     demo,
@@ -38,7 +39,7 @@ app = typer.Typer(
     epilog="Start with: `filmstrip demo --out demo`",
 )
 for group in (
-    *(train, predict, stream, timeline, compare_runs),
+    *(train, predict, stream, timeline, compare, compare_runs),
     *(demo, recipes, doctor, data, extract, tune, cache),
 ):
     group.add_to(app)
