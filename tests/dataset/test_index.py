@@ -79,7 +79,9 @@ def test_groups_come_from_the_file_names(tmp_path: Path) -> None:
             (tmp_path / label / name).touch()
     index = open_index(tmp_path)
     assert index.groups == ("seq01", "seq01", "seq02") * 2
-    assert index.grouping == "6 clips in 2 groups, by 'seqNN' in the name"
+    assert index.grouping == (
+        "6 clips in 2 groups, by 'seqNN' in the name (hug/seq01_1.avi is of seq01)"
+    )
     own = open_index(tmp_path, group_pattern=r"_(\d)\.avi")
     assert own.groups == ("1", "2", "1") * 2
 

@@ -7,6 +7,7 @@ RUN/
   splits.csv        which clip was on which side
   predictions.csv   the answer to each clip
   skipped.csv       what was left out, and why
+  leaks.csv         clips that belong together on two sides, where that was allowed
   plots/            the figures as pictures
   logs/             for TensorBoard
   checkpoints/      best.ckpt and last.ckpt; --resume goes on from the last
@@ -24,7 +25,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -51,6 +52,10 @@ class TrainingRequest(Spec):
         group_pattern: regular expression that finds groups in names, if any.
         splits: a splits.csv to use again, if any.
         quarantine: a list of files to leave out, if any.
+        near_duplicates: decode all clips to find copies and cut recordings.
+        allow_leak: train on a given split that leaks, and mark every figure.
+        division: ``given`` honours the splits of the data; ``grouped`` and ``random`` set them
+            aside, and divide by groups or clip by clip, to measure what the second lets through.
     """
 
     data: Path
@@ -62,6 +67,9 @@ class TrainingRequest(Spec):
     group_pattern: str | None = None
     splits: Path | None = None
     quarantine: Path | None = None
+    near_duplicates: bool = True
+    allow_leak: bool = False
+    division: Literal["given", "grouped", "random"] = "given"
 
     def open_index(self) -> VideoIndex:
         """The clips that ``data`` names."""
@@ -115,6 +123,16 @@ class RunFolder:
         return self.path / "skipped.csv"
 
     @property
+    def leaks_file(self) -> Path:
+        """The pairs of clips that belong together and stand on two sides."""
+        return self.path / "leaks.csv"
+
+    @property
+    def refused_leaks_file(self) -> Path:
+        """The same where they are why there is no run."""
+        return self.path.with_name(f"{self.path.name}-leaks.csv")
+
+    @property
     def plots(self) -> Path:
         """The figures as pictures."""
         return self.path / "plots"
@@ -135,6 +153,11 @@ class RunFolder:
             return None
         metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
         return metrics
+
+    def leaks(self) -> dict[str, Any]:
+        """What the figures of a finished run say of leaks; nothing where there are no figures."""
+        leaks: dict[str, Any] = (self.metrics() or {}).get("leaks", {})
+        return leaks
 
     def request(self) -> TrainingRequest:
         """What the run was asked to do.
