@@ -70,7 +70,9 @@ class Division:
         if self._sets_given_aside:
             index = index.with_splits([""] * len(index))
         elif self.request.splits is not None:
-            return join_groups(read_splits(self.request.splits, index), self.relations.found)
+            # The file may name clips that have turned out to be unreadable.
+            given = read_splits(self.request.splits, index, may_name_others=True)
+            return join_groups(given, self.relations.found)
         fractions = recipe.split.val_fraction, recipe.split.test_fraction
         return split_index(self._grouped(index), recipe.training.seed, *fractions)
 

@@ -19,6 +19,7 @@ from filmstrip.app.cli import (
     extract,
     predict,
     recipes,
+    split,
     stream,
     timeline,
     train,
@@ -39,7 +40,7 @@ app = typer.Typer(
 )
 for group in (
     *(train, predict, stream, timeline, compare_runs),
-    *(demo, recipes, doctor, data, extract, tune, cache),
+    *(demo, recipes, doctor, split, data, extract, tune, cache),
 ):
     group.add_to(app)
 
