@@ -62,9 +62,9 @@ def test_a_refusal_shows_the_first_pairs_and_writes_all_of_them(tmp_path: Path) 
 
 def test_figures_are_warned_of_where_a_leak_is_known_and_only_there() -> None:
     pairs = leaking_pairs(index_of(("x", "train"), ("x", "test"), ("x", "val")))
-    record = leak_record(pairs, ("exact", "group"), True, most=1)
+    record = leak_record(pairs, ("exact", "groups"), True, most=1)
     assert record["num_pairs"] == 2
     assert record["pairs"] == [pairs[0].as_json()]
     assert leak_warning({"leaks": record}).startswith("LEAKY FIGURES: 2 pairs")
-    assert leak_warning({"leaks": leak_record([], ("group",), False, most=1)}) == ""
+    assert leak_warning({"leaks": leak_record([], ("groups",), False, most=1)}) == ""
     assert leak_warning({}) == ""

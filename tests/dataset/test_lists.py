@@ -54,7 +54,7 @@ def test_ucf101_lists_give_the_splits_and_the_order_of_the_classes(tmp_path: Pat
     assert {row.group for row in index.rows if row.split == "train"} == {"g02", "g03", "g04"}
     assert index.grouping == (
         "16 clips in 4 groups, by gNN, as in UCF101, in the name "
-        "(YoYo/v_YoYo_g01_c01.avi is of g01)"
+        "(Archery/v_Archery_g01_c01.avi is of g01)"
     )
     assert leaking_pairs(index) == []
 

@@ -49,11 +49,11 @@ def test_copies_and_halves_are_found_among_clips_that_are_neither(
         (frozenset(("left/1.mp4", "left/again.mp4")), "near"),
         (frozenset(("left/a_half.mp4", "left/the_other.avi")), "continuation"),
     }
-    assert relations.checked == ("exact", "near", "group", "continuation")
+    assert relations.checked == ("exact", "near", "groups", "continuation")
     assert (relations.num_compared, relations.num_unseen, len(heard)) == (15, 0, 15)
     assert relations.told() == (
-        "Copies: 3 pairs belong together (1 by the same bytes, 1 by the same moments, 1 by one "
-        "recording, cut in two)."
+        "Copies: of 15 different clips compared, 3 pairs belong together (1 by the same bytes, 1 by "
+        "the same moments, 1 by one recording, cut in two)."
     )
 
 
@@ -62,7 +62,7 @@ def test_without_a_look_only_equal_bytes_are_found_and_the_sentence_says_so(
 ) -> None:
     relations = find_relations(open_index(related), tmp_path / "cache", by_sight=False)
     assert [one.kind for one in relations.found] == ["exact"]
-    assert relations.checked == ("exact", "group")
+    assert relations.checked == ("exact", "groups")
     assert "NOT looked for: near-duplicates" in relations.told()
     assert not (tmp_path / "cache").exists()
 
@@ -95,7 +95,7 @@ def test_arrays_are_compared_by_their_bytes_alone(tmp_path: Path) -> None:
     np.savez(tmp_path / "clips.npz", X=clips, y=np.array([0, 0, 0, 1, 1, 1]))
     relations = find_relations(open_index(tmp_path / "clips.npz"), tmp_path / "cache")
     assert relations.found == (Relation("clips.npz#0", "clips.npz#5", "exact"),)
-    assert relations.checked == ("exact", "group")
+    assert relations.checked == ("exact", "groups")
 
 
 def index_of(groups: list[str]) -> VideoIndex:
@@ -109,7 +109,7 @@ def test_groups_of_related_clips_become_one_and_the_sentence_says_so() -> None:
     assert joined.groups == ("x", "x", "y", "x", "x")
     assert joined.grouping == (
         "5 clips in groups; 2 of these groups share copies or recordings and were joined, which "
-        "leaves 2"
+        "leaves 2 (--no-near-duplicates: only by equal bytes)"
     )
 
 

@@ -110,7 +110,7 @@ def test_an_allowed_leak_stands_in_the_figures_and_in_a_table(leaky_run: RunFold
     assert metrics is not None
     leaks = metrics["leaks"]
     assert leaks["allowed"] is True
-    assert leaks["checked"] == ["exact", "near", "group", "continuation"]
+    assert leaks["checked"] == ["exact", "near", "groups", "continuation"]
     assert leaks["num_pairs"] == 2
     assert told(leaks["pairs"]) == EXPECTED
     with leaky_run.leaks_file.open(newline="") as file:
@@ -162,7 +162,7 @@ def test_the_same_clips_are_split_by_filmstrip_without_parting_them(
         metrics = train(request, run.path, reporter=listener)
         assert metrics["leaks"] == {
             "allowed": False,
-            "checked": ["exact", "near", "group", "continuation"],
+            "checked": ["exact", "near", "groups", "continuation"],
             "num_pairs": 0,
             "pairs": [],
         }
@@ -196,7 +196,7 @@ def test_what_was_not_looked_for_is_not_claimed(
     )
     assert ended.exit_code == 0, ended.stderr
     assert "NOT looked for: near-duplicates and recordings that were cut" in ended.stderr
-    assert run.leaks()["checked"] == ["exact", "group"]
+    assert run.leaks()["checked"] == ["exact", "groups"]
     assert "were NOT looked for" in (run.model / "README.md").read_text()
 
 

@@ -108,7 +108,7 @@ def leak_warning(metrics: Mapping[str, Any]) -> str:
 
 
 def leak_record(
-    pairs: Sequence[LeakingPair], checked: Sequence[Kind], is_allowed: bool, most: int
+    pairs: Sequence[LeakingPair], checked: Sequence[str], is_allowed: bool, most: int
 ) -> dict[str, Any]:
     """What ``metrics.json`` says of leaks: how many pairs, and the first ``most`` of them."""
     return {

@@ -15,6 +15,7 @@ from filmstrip.dataset.content import content_hash
 from filmstrip.dataset.doctor.continuation import find_continuations
 from filmstrip.dataset.doctor.duplicates import clusters, find_near_duplicates
 from filmstrip.dataset.doctor.glance import glance_at
+from filmstrip.dataset.doctor.second_look import confirmed, goes_on
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.errors import VideoError
 
@@ -27,6 +28,14 @@ KINDS: dict[Kind, str] = {
     "group": "one group",
 }
 """What two clips have in common, the surest first."""
+
+CHECKS = {
+    "exact": "copies",
+    "near": "near-duplicates",
+    "groups": "clips of one group",
+    "continuation": "recordings that were cut",
+}
+"""What can be looked for on two sides of a split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +53,13 @@ class Relations:
 
     Attributes:
         found: the pairs; of three copies or more each beside the first one.
-        checked: what was looked for.
+        checked: what was looked for, names of ``CHECKS``.
         num_compared: how many different clips were compared by what they show.
         num_unseen: how many could not be, because they cannot be decoded or are arrays.
     """
 
     found: tuple[Relation, ...] = ()
-    checked: tuple[Kind, ...] = ("group",)
+    checked: tuple[str, ...] = ("groups",)
     num_compared: int = 0
     num_unseen: int = 0
 
@@ -103,21 +112,21 @@ def find_relations(
     ]
     is_packed = any(row.packed_index is not None for row in index.rows)
     if not by_sight or is_packed:
-        return Relations(tuple(found), ("exact", "group"))
+        return Relations(tuple(found), ("exact", "groups"))
     name_of = {index.rows[same[0]].path: names[same[0]] for same in by_content.values()}
     contents = {index.rows[same[0]].path: digest for digest, same in by_content.items()}
     seen = glance_at(contents, cache, advance)
-    near = [(pair.first, pair.second) for pair in find_near_duplicates(seen)]
+    near = [(pair.first, pair.second) for pair in confirmed(find_near_duplicates(seen))]
     copies = {path for cluster in clusters(near) for path in cluster[1:]}
     originals = {path: one for path, one in seen.items() if path not in copies}
     found += [Relation(name_of[a], name_of[b], "near") for a, b in near]
     found += [
-        Relation(name_of[a], name_of[b], "continuation") for a, b in find_continuations(originals)
+        Relation(name_of[a], name_of[b], "continuation")
+        for a, b in find_continuations(originals)
+        if goes_on(a, b)
     ]
     num_unseen = len(contents) - len(seen)
-    return Relations(
-        tuple(found), ("exact", "near", "group", "continuation"), len(seen), num_unseen
-    )
+    return Relations(tuple(found), tuple(CHECKS), len(seen), num_unseen)
 
 
 def join_groups(index: VideoIndex, found: Iterable[Relation]) -> VideoIndex:
@@ -136,7 +145,7 @@ def join_groups(index: VideoIndex, found: Iterable[Relation]) -> VideoIndex:
     rows = tuple(replace(row, group=group) for row, group in zip(index.rows, groups, strict=True))
     told = (
         f"{index.grouping}; {sum(map(len, joined))} of these groups share copies or recordings and "
-        f"were joined, which leaves {len(set(groups))}"
+        f"were joined, which leaves {len(set(groups))} (--no-near-duplicates: only by equal bytes)"
     )
     return replace(index, rows=rows, grouping=told)
 

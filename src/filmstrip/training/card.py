@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from filmstrip.dataset.leaks import leak_warning
-from filmstrip.dataset.relations import KINDS
+from filmstrip.dataset.relations import CHECKS
 from filmstrip.evaluation.calibration import TARGET_ACCURACY
 from filmstrip.recipes.catalogue import to_yaml
 from filmstrip.training.run_folder import TrainingRequest
@@ -51,7 +51,7 @@ folder are all that is needed.
 
 def _data(metrics: dict[str, Any]) -> str:
     """How the clips were grouped, and what was looked for between the sides of the split."""
-    looked_for = [KINDS[kind] for kind in metrics["leaks"]["checked"]]
+    looked_for = [CHECKS[check] for check in metrics["leaks"]["checked"]]
     return (
         f"{metrics['grouping']['told']}. Looked for on two sides of the split: "
         f"{', '.join(looked_for)}; found: {metrics['leaks']['num_pairs']} pairs of clips."

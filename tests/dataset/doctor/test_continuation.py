@@ -16,7 +16,7 @@ from filmstrip.dataset.doctor.fingerprints import Fingerprint
 def recording(seed: int, num_frames: int = 40) -> np.ndarray:
     """Smooth blobs that drift: (T, 16, 16) uint8."""
     rng = np.random.default_rng(seed)
-    noise = gaussian_filter(rng.standard_normal((num_frames, 16, 16)), (3, 2, 2), mode="wrap")
+    noise = gaussian_filter(rng.standard_normal((num_frames, 16, 16)), (3, 2, 2))
     return np.clip(128 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
 
 

@@ -20,11 +20,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from filmstrip.dataset.doctor.facts import THUMBNAIL_SIDE
 from filmstrip.dataset.doctor.fingerprints import Fingerprint
 from filmstrip.dataset.doctor.survey import known_facts
-from filmstrip.dataset.doctor.thumbnails import GREY_SIDE, ThumbnailTaker, small_picture
+from filmstrip.dataset.doctor.thumbnails import (
+    GREY_SIDE,
+    paced_frames,
+    small_picture,
+    thumbnail,
+)
 from filmstrip.errors import VideoError
 from filmstrip.storage import replacing
-from filmstrip.video.decode import decode_frames
-from filmstrip.video.probe import probe_timeline
 
 _FORMAT = "1"
 
@@ -82,28 +85,22 @@ def _look_up_or_decode(path: Path, content_hash: str, cache: Path) -> Fingerprin
     with suppress(OSError, ValidationError):  # absent, or damaged by the disk
         return _Thumbnails.model_validate_json(entry.read_bytes()).fingerprint()
     try:
-        taker = _decode(path)
+        thumbnails = _decode(path)
     except VideoError:
         return None  # whoever needs the clip itself will name it, and why
-    thumbnails = _Thumbnails(
-        times_seconds=tuple(taker.times_seconds), pictures=taker.pictures().tobytes()
-    )
     with replacing(entry) as temporary:
         temporary.write_text(thumbnails.model_dump_json(), encoding="utf-8")
     return thumbnails.fingerprint()
 
 
-def _decode(path: Path) -> ThumbnailTaker:
+def _decode(path: Path) -> _Thumbnails:
     """Decode a video whole, but scale down only the frames that are taken."""
-    info, timeline = probe_timeline(path)
-    taker = ThumbnailTaker(info.duration_seconds)
     reformatter = VideoReformatter()
-    last = None
-    for seconds, frame in decode_frames(path, timeline):
-        last = seconds, frame
-        if taker.is_due(seconds):
-            taker.take(seconds, small_picture(reformatter, frame, GREY_SIDE, GREY_SIDE, "gray"))
-    if last is not None:
-        seconds, frame = last
-        taker.take(seconds, small_picture(reformatter, frame, GREY_SIDE, GREY_SIDE, "gray"))
-    return taker
+    taken = [
+        (seconds, thumbnail(small_picture(reformatter, frame, GREY_SIDE, GREY_SIDE, "gray")))
+        for seconds, frame in paced_frames(path)
+    ]
+    return _Thumbnails(
+        times_seconds=tuple(seconds for seconds, _ in taken),
+        pictures=b"".join(picture.tobytes() for _, picture in taken),
+    )

@@ -27,7 +27,7 @@ from filmstrip.dataset.doctor.facts import (
     VideoFacts,
 )
 from filmstrip.dataset.doctor.stretches import StretchFinder
-from filmstrip.dataset.doctor.thumbnails import GREY_SIDE, ThumbnailTaker, small_picture
+from filmstrip.dataset.doctor.thumbnails import GREY_SIDE, Pace, small_picture, thumbnail
 from filmstrip.dataset.doctor.truncation import find_truncation
 from filmstrip.errors import DamagedVideoError, NoVideoError, VideoError
 from filmstrip.video.decode import decode_frames
@@ -101,7 +101,8 @@ class _Findings:
         self._stretches = StretchFinder()
         self._complaint: Complaint | None = None
         self._to_grey, self._to_colours, self._to_preview = (VideoReformatter() for _ in range(3))
-        self._thumbnails = ThumbnailTaker(0.0)
+        self._pace = Pace(0.0)
+        self._thumbnails: list[tuple[float, NDArray[np.uint8]]] = []
         self._last_grey: NDArray[np.uint8] | None = None
         self._colours: list[NDArray[np.uint8]] = []
         self._previews: list[NDArray[np.uint8]] = []
@@ -111,7 +112,7 @@ class _Findings:
     def begin(self, info: VideoInfo) -> None:
         """Hear what the packets promise."""
         self._info = info
-        self._thumbnails = ThumbnailTaker(info.duration_seconds)
+        self._pace = Pace(info.duration_seconds)
 
     def hear(self, seconds: float, frame: VideoFrame) -> None:
         """Look at the next frame."""
@@ -122,8 +123,8 @@ class _Findings:
         grey = small_picture(self._to_grey, frame, GREY_SIDE, GREY_SIDE, "gray")
         self._stretches.hear(seconds, grey)
         self._last_grey = grey
-        if self._thumbnails.is_due(seconds):
-            self._thumbnails.take(seconds, grey)
+        if self._pace.takes(seconds):
+            self._thumbnails.append((seconds, thumbnail(grey)))
         progress = seconds / max(self._info.duration_seconds, 1e-3)
         if progress * _NUM_COLOUR_SAMPLES >= len(self._colours):
             side = THUMBNAIL_SIDE
@@ -147,7 +148,8 @@ class _Findings:
         info = self._info
         if info is None or self._last_grey is None:
             return VideoFacts(size_bytes=size_bytes, fault=fault)
-        self._thumbnails.take(self.last_seconds, self._last_grey)
+        if self.last_seconds > self._thumbnails[-1][0]:
+            self._thumbnails.append((self.last_seconds, thumbnail(self._last_grey)))
         colours = np.stack(self._colours).astype(np.float32)
         usable = None if fault is None else fault.at_seconds
         duration = info.duration_seconds if usable is None else usable
@@ -164,8 +166,8 @@ class _Findings:
             complaint=self._complaint,
             black=self._stretches.black(duration),
             frozen=self._stretches.frozen(duration),
-            sample_times_seconds=tuple(self._thumbnails.times_seconds),
-            thumbnails=self._thumbnails.pictures().tobytes(),
+            sample_times_seconds=tuple(seconds for seconds, _ in self._thumbnails),
+            thumbnails=b"".join(picture.tobytes() for _, picture in self._thumbnails),
             mean_colours=np.rint(colours.mean(0)).astype(np.uint8).tobytes(),
             colour_spread=np.rint(colours.std(0).max(-1)).astype(np.uint8).tobytes(),
             preview=_jpeg(self._previews),
