@@ -52,8 +52,8 @@ def test_copies_and_halves_are_found_among_clips_that_are_neither(
     assert relations.checked == ("exact", "near", "groups", "continuation")
     assert (relations.num_compared, relations.num_unseen, len(heard)) == (15, 0, 15)
     assert relations.told() == (
-        "Copies: of 15 different clips compared, 3 pairs belong together (1 by the same bytes, 1 by "
-        "the same moments, 1 by one recording, cut in two)."
+        "Copies: of 15 different clips compared, 3 pairs that belong together (1 by the same "
+        "bytes, 1 by the same moments, 1 by one recording, cut in two)."
     )
 
 

@@ -85,7 +85,7 @@ def test_a_given_split_with_a_recording_cut_in_two_is_refused_before_there_is_a_
     leaking: Path, recipe: MakeRecipe, tmp_path: Path, listener: Any
 ) -> None:
     request = TrainingRequest(data=leaking, recipe=recipe("mean-linear"))
-    with pytest.raises(DatasetError, match="the given split leaks, 2 pairs") as error:
+    with pytest.raises(DatasetError, match="the given split leaks, 2 pairs of") as error:
         train(request, tmp_path / "run", reporter=listener)
     assert "left/half.mp4 in train" in error.value.given
     assert "one recording, cut in two" in error.value.given
@@ -174,7 +174,7 @@ def test_the_same_clips_are_split_by_filmstrip_without_parting_them(
         assert sides["growing/first.mp4"] == sides["growing/second.mp4"]
         assert not run.leaks_file.exists()
     assert any("each its own group" in note for note in listener.notes)
-    assert any("2 pairs belong together" in note for note in listener.notes)
+    assert any("2 pairs that belong together" in note for note in listener.notes)
 
 
 def test_folds_keep_halves_and_copies_together(
@@ -221,6 +221,6 @@ def test_names_that_tell_of_one_recording_on_two_sides_are_refused(
         link.symlink_to(clip)
         rows.append((link, label, "test" if number == 10 else side))
     table = write_table(tmp_path / "clips.csv", rows)
-    with pytest.raises(DatasetError, match="1 pairs") as error:
+    with pytest.raises(DatasetError, match="1 pair of") as error:
         train(TrainingRequest(data=table, recipe=recipe("mean-linear")), tmp_path / "run")
     assert "left_seq00_10.mp4 in test (one group)" in error.value.given

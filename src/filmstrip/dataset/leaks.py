@@ -79,8 +79,8 @@ def refuse(pairs: Sequence[LeakingPair], index: VideoIndex, table: Path) -> None
     ]
     more = f"; {len(pairs) - _NUM_NAMED} more" if len(pairs) > _NUM_NAMED else ""
     raise DatasetError(
-        f"{index.root}: the given split leaks, {len(pairs)} pairs of clips that belong together "
-        f"stand apart: {'; '.join(shown)}{more}. All of them: {table}",
+        f"{index.root}: the given split leaks, {counted(len(pairs))} of clips that belong "
+        f"together on two sides: {'; '.join(shown)}{more}. All of them: {table}",
         "copies, pieces of one recording and clips of one group on one side of the split",
         "move them to one side, or leave the split to Filmstrip; or give --allow-leak to "
         "'filmstrip train', and every figure will be marked as leaky.",
@@ -102,9 +102,14 @@ def leak_warning(metrics: Mapping[str, Any]) -> str:
     if not num_pairs:
         return ""
     return (
-        f"LEAKY FIGURES: {num_pairs} {'pair' if num_pairs == 1 else 'pairs'} of clips that belong "
-        "together stand on two sides of the split. Expect less on new recordings."
+        f"LEAKY FIGURES: {counted(num_pairs)} of clips that belong together on two sides of the "
+        "split. Expect less on new recordings."
     )
+
+
+def counted(num_pairs: int) -> str:
+    """``1 pair``, ``2 pairs``."""
+    return f"{num_pairs} pair{'' if num_pairs == 1 else 's'}"
 
 
 def leak_record(

@@ -70,7 +70,8 @@ class Relations:
             for kind, words in KINDS.items()
             if (num := sum(one.kind == kind for one in self.found))
         ]
-        found = f"{len(self.found)} pairs belong together ({', '.join(counts)})"
+        num_pairs = f"{len(self.found)} pair{'' if len(self.found) == 1 else 's'}"
+        found = f"{num_pairs} that belong together ({', '.join(counts)})"
         if "near" not in self.checked:
             return (
                 f"Copies: {found if counts else 'no two files have the same bytes'}. "
