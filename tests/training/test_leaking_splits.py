@@ -15,6 +15,8 @@ from PIL import Image
 from filmstrip.dataset.synthetic import render_clip
 from filmstrip.errors import DatasetError
 from filmstrip.recipes.recipe import Recipe
+from filmstrip.training.division import Division
+from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 from filmstrip.training.train import train
 from filmstrip.video.encode import write_video
@@ -155,34 +157,55 @@ def test_an_allowed_leak_stands_above_each_plot(
 def test_the_same_clips_are_split_by_filmstrip_without_parting_them(
     leaking: Path, recipe: MakeRecipe, tmp_path: Path, listener: Any
 ) -> None:
-    for seed in (0, 1):
-        run = RunFolder(tmp_path / str(seed))
-        seeded = recipe("mean-linear", f"training.seed={seed}")
-        request = TrainingRequest(data=leaking.parent, recipe=seeded)
-        metrics = train(request, run.path, reporter=listener)
-        assert metrics["leaks"] == {
-            "allowed": False,
-            "checked": ["exact", "near", "groups", "continuation"],
-            "num_pairs": 0,
-            "pairs": [],
-        }
-        assert metrics["grouping"]["num_clips"] == 24
-        assert metrics["grouping"]["num_groups"] == 22
-        with run.splits_file.open(newline="") as file:
-            sides = {row["path"]: row["split"] for row in csv.DictReader(file)}
-        assert sides["left/half.mp4"] == sides["left/other.mp4"]
-        assert sides["growing/first.mp4"] == sides["growing/second.mp4"]
-        assert not run.leaks_file.exists()
+    run = RunFolder(tmp_path / "run")
+    request = TrainingRequest(data=leaking.parent, recipe=recipe("mean-linear"))
+    metrics = train(request, run.path, reporter=listener)
+    assert metrics["leaks"] == {
+        "allowed": False,
+        "checked": ["exact", "near", "groups", "continuation"],
+        "num_pairs": 0,
+        "pairs": [],
+    }
+    assert metrics["grouping"]["num_clips"] == 24
+    assert metrics["grouping"]["num_groups"] == 22
+    assert not run.leaks_file.exists()
     assert any("each its own group" in note for note in listener.notes)
     assert any("2 pairs that belong together" in note for note in listener.notes)
 
 
-def test_folds_keep_halves_and_copies_together(
-    leaking: Path, recipe: MakeRecipe, tmp_path: Path
+@pytest.mark.parametrize("seed", range(4))
+def test_halves_and_copies_stay_together_in_every_split_and_fold(
+    leaking: Path, recipe: MakeRecipe, tmp_path: Path, cache: Path, seed: int
 ) -> None:
-    request = TrainingRequest(data=leaking, recipe=recipe("mean-linear"), num_folds=2)
-    metrics = train(request, tmp_path / "run")
-    assert metrics["leaks"]["num_pairs"] == 0
+    seeded = recipe("mean-linear", f"training.seed={seed}")
+    request = TrainingRequest(data=leaking, recipe=seeded, num_folds=4)
+    index = request.open_index()
+    division = Division(request, index, cache, Reporter(), tmp_path / "leaks.csv")
+    unsplit = index.with_splits([""] * len(index))
+    parts = [*division.folds(index), division.all_but_val(index), division.split(unsplit)]
+    for part in parts:
+        sides = dict(zip(part.names, (row.split for row in part.rows), strict=True))
+        for first, second, *_ in EXPECTED:
+            assert sides[first] == sides[second]
+        assert division.leaks(part) == []
+
+
+def test_a_random_division_parts_what_belongs_together_and_records_it(
+    leaking: Path, recipe: MakeRecipe, tmp_path: Path, cache: Path
+) -> None:
+    found = 0
+    for seed in range(4):
+        seeded = recipe("mean-linear", f"training.seed={seed}")
+        request = TrainingRequest(data=leaking, recipe=seeded, num_folds=4, division="random")
+        index = request.open_index()
+        division = Division(request, index, cache, Reporter(), tmp_path / "leaks.csv")
+        pairs = [pair for part in division.folds(index) for pair in division.leaks(part)]
+        record = division.record(pairs)
+        assert record["num_pairs"] == len(
+            {(one["first"], one["second"]) for one in record["pairs"]}
+        )
+        found += record["num_pairs"]
+    assert found > 0
 
 
 def test_what_was_not_looked_for_is_not_claimed(

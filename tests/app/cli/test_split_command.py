@@ -90,8 +90,8 @@ def test_the_leak_is_the_difference_between_two_trainings(
     sequences: Path, finished_run: RunFolder, filmstrip: Filmstrip
 ) -> None:
     stored = finished_run.path / "recipe.yaml"
-    asked = ("split", sequences, "--recipe", stored, "--folds", 2, "--measure-leak")
-    ended = filmstrip(*asked, "--json")
+    asked = ("split", sequences, "--recipe", stored, "--set", "training.epochs=1")
+    ended = filmstrip(*asked, "--measure-leak", "--json")
     assert ended.exit_code == 0, ended.stderr
     measured = json.loads(ended.stdout)["measured"]
     assert measured["leak"] == pytest.approx(
@@ -99,6 +99,3 @@ def test_the_leak_is_the_difference_between_two_trainings(
     )
     assert measured["random"]["num_leaking_pairs"] > 0
     assert measured["grouped"]["num_leaking_pairs"] == 0
-    assert measured["random"]["resampling"]["units"] == "clips"
-    assert measured["grouped"]["resampling"] == {"units": "groups", "num_units": 4}
-    assert {figures["num_clips"] for figures in (measured["random"], measured["grouped"])} == {24}

@@ -50,7 +50,7 @@ def glance_at(
     found: dict[Path, Fingerprint] = {}
     pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="glance")
     try:
-        looks = pool.map(lambda item: _look_up_or_decode(*item, cache), contents.items())
+        looks = pool.map(lambda item: _look_up_or_decode(item[0], item[1], cache), contents.items())
         for path, fingerprint in zip(contents, looks, strict=True):
             if fingerprint is not None:
                 found[path] = fingerprint

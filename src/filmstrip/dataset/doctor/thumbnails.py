@@ -71,7 +71,8 @@ def thumbnail(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     cells = GREY_SIDE // THUMBNAIL_SIDE
     # (64, 64) → (16, 4, 16, 4), then the mean of each cell
     blocks = grey.reshape(THUMBNAIL_SIDE, cells, THUMBNAIL_SIDE, cells)
-    return np.rint(blocks.mean((1, 3))).astype(np.uint8)
+    small: NDArray[np.uint8] = np.rint(blocks.mean((1, 3))).astype(np.uint8)
+    return small
 
 
 def small_picture(
