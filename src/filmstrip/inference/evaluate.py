@@ -117,7 +117,7 @@ def _answer(
     spec = classifier.spec
     reader = ClipReader(spec.sampling, spec.framing)
     engine = Engine(classifier.backbone, choice=engine_choice)
-    extractor = Extractor(store, reader, engine, origin=spec.backbone.name)
+    extractor = Extractor(store, reader, engine, spec.views, spec.backbone.name)
     with reporter.phase("Extracting features", len(index)) as advance:
         extraction = extractor.run(index.rows, advance)
     rows = tuple(row for row in index.rows if row in extraction)
@@ -125,8 +125,7 @@ def _answer(
     sequence = classifier.sequence.eval()
     with torch.inference_mode():
         for row in rows:
-            features = store.read(extraction[row].keys[0])
-            logits = sequence(features[None], torch.tensor([len(features)]))
-            probs.append(logits[0].double().softmax(dim=0).numpy())
+            views = torch.stack([store.read(key) for key in extraction[row].keys])
+            probs.append(sequence.answer(views).double().softmax(dim=0).numpy())
     answers = np.array(probs).reshape(len(rows), len(spec.class_names))
     return replace(index, rows=rows), answers, extraction.skipped

@@ -17,6 +17,7 @@ from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
 from filmstrip.model.classifier import VideoClassifier, load_classifier
 from filmstrip.video.sampling import sample_indices
+from filmstrip.video.transforms import show
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,8 @@ class Predictor:
 
     @torch.inference_mode()
     def _answer(self, frames: NDArray[np.uint8], path: Path | None) -> Prediction:
-        features = self._engine.embed(frames)
-        logits = self._sequence(features[None], torch.tensor([len(features)]))
-        probs = logits[0].double().softmax(dim=0).tolist()
+        views = torch.stack([self._engine.embed(show(frames, view)) for view in self.spec.views])
+        probs = self._sequence.answer(views).double().softmax(dim=0).tolist()
         ranked = sorted(zip(self.spec.class_names, probs, strict=True), key=lambda pair: -pair[1])
         label, confidence = ranked[0]
         return Prediction(label, confidence, dict(ranked), path)

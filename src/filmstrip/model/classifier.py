@@ -46,6 +46,12 @@ class SequenceClassifier(nn.Module):
         logits: Tensor = self.head(self.scaler(features), lengths)
         return logits
 
+    def answer(self, views: Tensor) -> Tensor:
+        """Logits (K,) of one clip whose ``views`` have features (V, T, D): the views' average."""
+        num_views, num_frames, _ = views.shape
+        logits: Tensor = self(views, torch.full((num_views,), num_frames))
+        return logits.mean(dim=0)
+
 
 class VideoClassifier(nn.Module):
     """Frames of a clip to one logit a class.
@@ -64,8 +70,15 @@ class VideoClassifier(nn.Module):
     def forward(self, clips: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, K) of uint8 ``clips`` (B, T, 3, H, W) with ``lengths`` (B,).
 
-        Only real frames pass through the backbone; padding costs nothing and moves nothing.
+        In training a clip is seen as it is; else the logits of all views are averaged.
         """
+        if self.training:
+            return self._see(clips, lengths)
+        shown = [clips.flip(-1) if view == "flip" else clips for view in self.spec.views]
+        return torch.stack([self._see(view, lengths) for view in shown]).mean(dim=0)
+
+    def _see(self, clips: Tensor, lengths: Tensor) -> Tensor:
+        """Only real frames pass through the backbone; padding costs nothing and moves nothing."""
         steps = torch.arange(clips.shape[1], device=clips.device)
         is_real = steps[None, :] < lengths.to(clips.device)[:, None]  # (B, T)
         embedded = self.backbone(self.backbone.normalise(clips[is_real]))  # (sum(lengths), D)

@@ -6,6 +6,8 @@ padding: no head lets them move a logit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -44,7 +46,7 @@ class RecurrentHead(Head):
     def __init__(self, spec: RecurrentHeadSpec, num_features: int, num_classes: int) -> None:
         super().__init__()
         self.spec = spec
-        width = num_features * (1 + len(spec.differences))
+        width = num_features * num_parts(spec)
         self.project: nn.Module = nn.Identity()
         if spec.projection:
             self.project = nn.Linear(width, spec.projection)
@@ -70,7 +72,7 @@ class RecurrentHead(Head):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, K) of ``features`` (B, T, D) with ``lengths`` (B,)."""
-        x = self.project(with_differences(features, self.spec.differences))
+        x = self.project(with_changes(features, self.spec))
         packed = pack_padded_sequence(
             self.input_dropout(x), lengths.cpu(), batch_first=True, enforce_sorted=False
         )
@@ -109,19 +111,48 @@ def build_head(spec: HeadSpec, num_features: int, num_classes: int) -> Head:
     return RecurrentHead(spec, num_features, num_classes)
 
 
-def with_differences(features: Tensor, lags: tuple[int, ...]) -> Tensor:
-    """Features beside their change over each lag: (B, T, D) to (B, T, D · (1 + len(lags))).
+def with_changes(features: Tensor, spec: RecurrentHeadSpec) -> Tensor:
+    """Features (B, T, D) beside what ``spec`` asks for of their changes, along the last axis.
 
     The first ``lag`` frames are compared with the first frame, so nothing looks ahead.
     """
     num_frames = features.shape[1]
-    parts = [features]
-    for lag in lags:
+    earlier = []
+    for lag in spec.differences:
         num_first = min(lag, num_frames)
         first = features[:, :1].expand(-1, num_first, -1)
-        earlier = torch.cat([first, features[:, : num_frames - num_first]], dim=1)  # (B, T, D)
-        parts.append(features - earlier)
-    return torch.cat(parts, dim=2)
+        earlier.append(torch.cat([first, features[:, : num_frames - num_first]], dim=1))
+    counts = torch.arange(1, num_frames + 1, device=features.device)
+    mean_so_far = features.cumsum(dim=1) / counts[:, None]
+    return beside(features, earlier, mean_so_far, spec)
+
+
+def beside(
+    features: Tensor, earlier: Sequence[Tensor], mean_so_far: Tensor, spec: RecurrentHeadSpec
+) -> Tensor:
+    """What the recurrent layers read of features (…, D) at one time or at many.
+
+    Args:
+        features: at that time.
+        earlier: (…, D) for each lag of ``spec.differences``, the features so many frames before.
+        mean_so_far: (…, D), of the clip up to and with that time.
+        spec: says which parts there are.
+
+    Returns:
+        (…, D · ``num_parts(spec)``).
+    """
+    changes = [features - past for past in earlier]
+    parts = [features, *changes]
+    if spec.magnitudes:
+        parts += [change.abs() for change in changes]
+    if spec.departures:
+        parts.append(features - mean_so_far)
+    return torch.cat(parts, dim=-1)
+
+
+def num_parts(spec: RecurrentHeadSpec) -> int:
+    """How many times the width of the features ``beside`` gives."""
+    return 1 + len(spec.differences) * (1 + spec.magnitudes) + spec.departures
 
 
 def _mask(sequence: Tensor, lengths: Tensor) -> Tensor:

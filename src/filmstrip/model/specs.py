@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from filmstrip.video.sampling import Sampling
-from filmstrip.video.transforms import Framing
+from filmstrip.video.transforms import Framing, View
 
 
 class Spec(BaseModel):
@@ -29,6 +29,9 @@ Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_as_t
 SomeSizes = Annotated[Sizes, Field(min_length=1)]
 """``Sizes``, at least one."""
 
+SomeStages = Annotated[tuple[int, ...], Field(min_length=1)]
+"""Several stages of a backbone, in any order."""
+
 Grid = Annotated[int, Field(ge=1, le=7)]
 """Cells along each side of the pooling grid; 1 pools a frame to one vector."""
 
@@ -41,7 +44,8 @@ class TimmBackboneSpec(Spec):
 
     Attributes:
         name: timm's name, such as ``vgg16`` or ``tf_efficientnet_lite0``.
-        stage: which of timm's feature stages to read; -1 is the last.
+        stage: which of timm's feature stages to read; -1 is the last, ``[3, 4]`` is two, side by
+            side.
         grid: cells along each side of the pooling grid.
         weights: ``imagenet``, or ``none`` for random weights.
         trainable: how many of the last units learn; 0 freezes the backbone, -1 trains it whole.
@@ -49,10 +53,15 @@ class TimmBackboneSpec(Spec):
 
     kind: Literal["timm"] = "timm"
     name: str
-    stage: int = -1
+    stage: int | SomeStages = -1
     grid: Grid = 1
     weights: Literal["imagenet", "none"] = "imagenet"
     trainable: TrainableUnits = 0
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """The stages to read, however many."""
+        return (self.stage,) if isinstance(self.stage, int) else self.stage
 
 
 class ConvNetSpec(Spec):
@@ -131,6 +140,9 @@ class RecurrentHeadSpec(Spec):
             ``mean``, ``max``, ``mean-max`` (both, side by side) or ``attention`` (learnt weights).
         differences: lags, in frames; for each, the features minus those so many frames earlier
             stand beside the features.
+        magnitudes: the absolute values of the differences stand beside them, too: how much has
+            changed, whichever way. Signed changes cancel out over time; these do not.
+        departures: the features minus their mean over the clip so far stand beside them, too.
         projection: width of a linear layer between features and recurrent layers; 0 for none.
         input_dropout: on what the first recurrent layer reads.
         layer_dropout: between recurrent layers.
@@ -144,6 +156,8 @@ class RecurrentHeadSpec(Spec):
     bidirectional: bool = False
     pooling: Literal["last", "mean", "max", "mean-max", "attention"] = "last"
     differences: Sizes = ()
+    magnitudes: bool = False
+    departures: bool = False
     projection: Annotated[int, Field(ge=0)] = 0
     input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     layer_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -172,6 +186,7 @@ class ClassifierSpec(Spec):
         head: what reads the sequence.
         recipe: name of the recipe that it was trained with.
         weights_origin: where the backbone's weights came from, in words.
+        views: how each clip is shown when it answers; the logits are averaged.
     """
 
     class_names: tuple[str, ...]
@@ -182,3 +197,4 @@ class ClassifierSpec(Spec):
     head: HeadSpec
     recipe: str = ""
     weights_origin: str = ""
+    views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)

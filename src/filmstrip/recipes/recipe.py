@@ -8,11 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from filmstrip.model.specs import BackboneSpec, HeadSpec, ScalerSpec, Spec
 from filmstrip.video.sampling import Sampling
-from filmstrip.video.transforms import Augmentation, Framing
-
-View = Literal["plain", "flip"]
-"""How a clip is shown to a frozen backbone: as it is, or mirrored left to right."""
-
+from filmstrip.video.transforms import Augmentation, Framing, View
 
 class TrainingSpec(Spec):
     """How the parts that learn are trained.
@@ -90,6 +86,8 @@ class Recipe(Spec):
         head: what reads the sequence.
         training: how it learns.
         split: how clips are shared out.
+        views: how each clip is shown when the model answers; the logits are averaged. Add ``flip``
+            only where left and right mean the same.
     """
 
     name: str
@@ -102,3 +100,9 @@ class Recipe(Spec):
     head: HeadSpec
     training: TrainingSpec = TrainingSpec()
     split: SplitSpec = SplitSpec()
+    views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
+
+    @property
+    def extracted_views(self) -> tuple[View, ...]:
+        """Each view that training or the finished model asks for, once."""
+        return tuple(dict.fromkeys((*self.training.views, *self.views)))

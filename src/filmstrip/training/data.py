@@ -52,6 +52,14 @@ class StoredClips(Dataset[tuple[Tensor, int]]):
         self.seed = seed
         self.epoch = 0
 
+    def each_view(self) -> list[StoredClips]:
+        """The same clips as they are, once for each of their views."""
+        num_views = min((len(clip.keys) for clip in self.clips), default=0)
+        return [
+            StoredClips(self.store, [StoredClip(clip.keys[n : n + 1], clip.label) for clip in self.clips])
+            for n in range(num_views)
+        ]
+
     def __len__(self) -> int:
         return len(self.clips)
 

@@ -185,7 +185,7 @@ class _Trainer:
     def _extract(self, index: VideoIndex, backbone: Backbone | None) -> Extraction:
         """Features of all clips, or their frames where there is no backbone yet to see them."""
         engine = Engine(backbone, choice=self.engine_choice) if backbone else None
-        views = self.recipe.training.views if engine else ("plain",)
+        views = self.recipe.extracted_views if engine else ("plain",)
         origin = self.recipe.backbone.name if engine else "frames"
         extractor = Extractor(self.store, self.reader, engine, views, origin)
         title = "Extracting features" if engine else "Reading frames"
@@ -208,6 +208,7 @@ class _Trainer:
             head=self.recipe.head,
             recipe=self.recipe.name,
             weights_origin=inputs.weights_origin,
+            views=self.recipe.views,
         )
         is_frozen = inputs.backbone.is_frozen
         # Parts that train the backbone must each start from the same weights.
@@ -271,11 +272,15 @@ class _Trainer:
     def _clips(
         self, index: VideoIndex, extraction: Extraction, is_training: bool = False
     ) -> StoredClips:
-        clips = [
-            StoredClip(extraction[row].keys, int(label))
-            for row, label in zip(index.rows, index.labels, strict=True)
-        ]
-        training = self.recipe.training
+        recipe, training = self.recipe, self.recipe.training
+        shown = training.views if is_training else recipe.views
+        places = [recipe.extracted_views.index(view) for view in shown]
+        clips = []
+        for row, label in zip(index.rows, index.labels, strict=True):
+            keys = extraction[row].keys
+            if len(keys) > 1:  # frames, for a network that is trained on these, are kept once
+                keys = tuple(keys[place] for place in places)
+            clips.append(StoredClip(keys, int(label)))
         augmentation = training.augmentation if is_training else None
         return StoredClips(self.store, clips, augmentation, training.seed)
 
@@ -292,7 +297,7 @@ class _Trainer:
         held_out = self._clips(index.subset("val"), extraction)
         scaler = classifier.sequence.scaler
         if scaler.needs_fit:
-            scaler.fit(_features(classifier, self._clips(index.subset("train"), extraction)))
+            scaler.fit(_features(classifier, seen))
         learner = Learner(
             network,
             training,
@@ -324,16 +329,18 @@ class _Trainer:
 def _answer(network: nn.Module, clips: StoredClips) -> NDArray[np.float64]:
     """Probabilities (N, K) for clips of the store, in their order."""
     network.eval()
-    probs = []
+    logits = []
     with torch.inference_mode():
-        for sequences, lengths, _ in evaluation_batches(clips, batch_size=16):
-            probs.append(network(sequences, lengths).double().softmax(dim=1))
-    return torch.cat(probs).numpy()
+        for view in clips.each_view():
+            batches = evaluation_batches(view, batch_size=16)
+            logits.append(torch.cat([network(batch, lengths) for batch, lengths, _ in batches]))
+    return torch.stack(logits).mean(dim=0).double().softmax(dim=1).numpy()
 
 
 def _features(classifier: VideoClassifier, clips: StoredClips) -> Iterator[Tensor]:
-    """The backbone's features (T, D) of each clip, for a scaler to be fitted on."""
-    for sequence, _ in (clips[index] for index in range(len(clips))):
+    """The backbone's features (T, D) of each clip and view, for a scaler to be fitted on."""
+    views = clips.each_view()
+    for sequence, _ in (view[index] for view in views for index in range(len(clips))):
         if sequence.ndim == 2:
             yield sequence
         else:
