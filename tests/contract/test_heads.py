@@ -32,6 +32,10 @@ HEADS |= {
     "projection": RecurrentHeadSpec(hidden=(5,), projection=3),
     "dense": RecurrentHeadSpec(hidden=(5,), dense=(7, 3)),
     "dropouts": RecurrentHeadSpec(hidden=(5, 5), input_dropout=0.5, layer_dropout=0.5, dropout=0.5),
+    "changes": RecurrentHeadSpec(
+        hidden=(5,), differences=(1, 20), magnitudes=True, departures=True
+    ),
+    "ensemble": RecurrentHeadSpec(hidden=(5,), bidirectional=True, members=3),
     "mean-linear": MeanLinearHeadSpec(),
 }
 

@@ -91,6 +91,21 @@ def test_frames_go_the_same_way_as_through_features(classifier: VideoClassifier)
 
 
 @torch.no_grad()
+def test_one_that_answers_by_both_views_answers_a_mirrored_clip_the_same(
+    classifier: VideoClassifier,
+) -> None:
+    clips, lengths = some_clips()
+    both = VideoClassifier(SPEC.model_copy(update={"views": ("plain", "flip")}))
+    both.load_state_dict(classifier.state_dict())
+    mirrored = clips.flip(dims=(4,))
+    logits = both.eval()(clips, lengths)
+    torch.testing.assert_close(both(mirrored, lengths), logits)
+    apart = [classifier(view, lengths) for view in (clips, mirrored)]
+    torch.testing.assert_close(logits, torch.stack(apart).mean(dim=0))
+    assert not torch.allclose(*apart)
+
+
+@torch.no_grad()
 def test_a_saved_classifier_answers_the_same_bit_for_bit(
     classifier: VideoClassifier, folder: Path
 ) -> None:

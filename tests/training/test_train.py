@@ -152,6 +152,19 @@ def test_all_views_are_kept_in_the_cache(
     assert (title, num_steps, words[-1]) == ("Extracting features", 24, "0 cached, 0 unreadable")
 
 
+def test_a_view_that_only_the_finished_model_asks_for_is_computed_too(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    mirrored = recipe("mean-linear", "views=[flip]")
+    train(TrainingRequest(data=videos, recipe=mirrored), tmp_path / "run", False, tmp_path / "cache")
+    assert load_classifier(tmp_path / "run").spec.views == ("flip",)
+    assert len(list(FeatureStore(tmp_path / "cache" / "features").keys())) == 2 * 24
+    measured, _ = evaluate_run(tmp_path / "run", cache=tmp_path / "cache")
+    figures = RunFolder(tmp_path / "run").metrics()
+    assert figures is not None
+    assert measured["loss"] == pytest.approx(figures["test"]["loss"], abs=1e-4)
+
+
 def test_a_partly_unfrozen_backbone_learns_in_its_last_units_alone(
     videos: Path, recipe: MakeRecipe, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from filmstrip.errors import RunError, WeightsError
 from filmstrip.model.backbone import Backbone, build_backbone
-from filmstrip.model.head import Head, build_head
+from filmstrip.model.head import Head, Network, build_head
 from filmstrip.model.scaler import Scaler
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.storage import replacing
@@ -28,7 +28,7 @@ CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
 
 
-class SequenceClassifier(nn.Module):
+class SequenceClassifier(Network):
     """A scaler and a head: the backbone's features to one logit a class.
 
     Args:
@@ -46,6 +46,10 @@ class SequenceClassifier(nn.Module):
         logits: Tensor = self.head(self.scaler(features), lengths)
         return logits
 
+    def member_logits(self, sequences: Tensor, lengths: Tensor) -> Tensor:
+        """Logits (B, M, K) of features (B, T, D)."""
+        return self.head.member_logits(self.scaler(sequences), lengths)
+
     def answer(self, views: Tensor) -> Tensor:
         """Logits (K,) of one clip whose ``views`` have features (V, T, D): the views' average."""
         num_views, num_frames, _ = views.shape
@@ -53,7 +57,7 @@ class SequenceClassifier(nn.Module):
         return logits.mean(dim=0)
 
 
-class VideoClassifier(nn.Module):
+class VideoClassifier(Network):
     """Frames of a clip to one logit a class.
 
     Args:
@@ -70,22 +74,24 @@ class VideoClassifier(nn.Module):
     def forward(self, clips: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, K) of uint8 ``clips`` (B, T, 3, H, W) with ``lengths`` (B,).
 
-        In training a clip is seen as it is; else the logits of all views are averaged.
+        The logits of the views that the model answers by are averaged.
         """
-        if self.training:
-            return self._see(clips, lengths)
         shown = [clips.flip(-1) if view == "flip" else clips for view in self.spec.views]
-        return torch.stack([self._see(view, lengths) for view in shown]).mean(dim=0)
+        logits = [self.sequence(self._features(view, lengths), lengths) for view in shown]
+        return torch.stack(logits).mean(dim=0)
 
-    def _see(self, clips: Tensor, lengths: Tensor) -> Tensor:
+    def member_logits(self, sequences: Tensor, lengths: Tensor) -> Tensor:
+        """Logits (B, M, K) of uint8 clips (B, T, 3, H, W), seen as they are."""
+        return self.sequence.member_logits(self._features(sequences, lengths), lengths)
+
+    def _features(self, clips: Tensor, lengths: Tensor) -> Tensor:
         """Only real frames pass through the backbone; padding costs nothing and moves nothing."""
         steps = torch.arange(clips.shape[1], device=clips.device)
         is_real = steps[None, :] < lengths.to(clips.device)[:, None]  # (B, T)
         embedded = self.backbone(self.backbone.normalise(clips[is_real]))  # (sum(lengths), D)
         features = embedded.new_zeros(*is_real.shape, embedded.shape[1])
         features[is_real] = embedded
-        logits: Tensor = self.sequence(features, lengths)
-        return logits
+        return features
 
     def save(self, folder: Path) -> None:
         """Write the weights and the configuration into the model folder."""

@@ -142,12 +142,17 @@ class RecurrentHeadSpec(Spec):
             stand beside the features.
         magnitudes: the absolute values of the differences stand beside them, too: how much has
             changed, whichever way. Signed changes cancel out over time; these do not.
-        departures: the features minus their mean over the clip so far stand beside them, too.
+        departures: the features minus their mean over the clip so far stand beside them, too; in
+            a head that reads both ways, minus their mean over the whole clip.
         projection: width of a linear layer between features and recurrent layers; 0 for none.
+        input_norm: batch-normalise what the first recurrent layer reads, over all real frames.
+            Magnitudes have a mean, which would drown what varies.
         input_dropout: on what the first recurrent layer reads.
         layer_dropout: between recurrent layers.
         dropout: after the pooling over time.
         dense: widths of the layers between pooling and logits, each followed by ReLU.
+        members: heads of this kind in one model, trained side by side from their own random
+            weights; their logits are averaged.
     """
 
     kind: Literal["recurrent"] = "recurrent"
@@ -159,10 +164,12 @@ class RecurrentHeadSpec(Spec):
     magnitudes: bool = False
     departures: bool = False
     projection: Annotated[int, Field(ge=0)] = 0
+    input_norm: bool = False
     input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     layer_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dense: Sizes = ()
+    members: Annotated[int, Field(ge=1)] = 1
 
 
 class MeanLinearHeadSpec(Spec):

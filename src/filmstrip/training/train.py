@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
-from torch import Tensor, nn
+from torch import Tensor
 
 from filmstrip.dataset.doctor.quarantine import leave_out
 from filmstrip.dataset.index import VideoIndex
@@ -25,6 +25,7 @@ from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore, default_cache
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.classifier import VideoClassifier
+from filmstrip.model.head import Network
 from filmstrip.model.specs import ClassifierSpec, ResNet50Spec
 from filmstrip.model.weights import load_backbone
 from filmstrip.recipes.recipe import Recipe
@@ -214,7 +215,7 @@ class _Trainer:
         # Parts that train the backbone must each start from the same weights.
         backbone = inputs.backbone if is_frozen else copy.deepcopy(inputs.backbone)
         classifier = VideoClassifier(spec, backbone)
-        network = classifier.sequence if is_frozen else classifier
+        network: Network = classifier.sequence if is_frozen else classifier
         self._fit(network, classifier, folder, index, inputs.extraction)
         classifier.save(folder.model)
         probs = _answer(network, self._clips(index, inputs.extraction))
@@ -286,7 +287,7 @@ class _Trainer:
 
     def _fit(
         self,
-        network: nn.Module,
+        network: Network,
         classifier: VideoClassifier,
         folder: RunFolder,
         index: VideoIndex,
@@ -326,7 +327,7 @@ class _Trainer:
         return torch.tensor(weights, dtype=torch.float32)
 
 
-def _answer(network: nn.Module, clips: StoredClips) -> NDArray[np.float64]:
+def _answer(network: Network, clips: StoredClips) -> NDArray[np.float64]:
     """Probabilities (N, K) for clips of the store, in their order."""
     network.eval()
     logits = []
