@@ -1,20 +1,22 @@
 """What the extraction benchmark runs, each in a process of its own that prints one JSON object.
 
-    python benchmarks/workloads.py tutorial vgg16 224 CLIPS
+    python benchmarks/workloads.py tutorial vgg16 224 ENGINES CLIPS...
 
 ``tutorial`` and ``batched`` are what the published notebooks do, with their own libraries;
-``filmstrip`` is this package. All see the same 16 frames of the same files.
+``filmstrip`` is this package, which remembers its trials in the folder ENGINES. All see the same 16
+frames of the same files.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ def plain_network(backbone: Backbone) -> Callable[[np.ndarray], torch.Tensor]:
     return run
 
 
-def tutorial(name: str, size: int, clips: list[Path]) -> dict[str, Any]:
+def tutorial(name: str, size: int, _engines: Path, clips: list[Path]) -> dict[str, Any]:
     run = plain_network(network(name, size))
 
     def extract() -> None:
@@ -89,7 +91,7 @@ def tutorial(name: str, size: int, clips: list[Path]) -> dict[str, Any]:
     return {"frames_per_second": len(clips) * NUM_FRAMES / timed(extract)}
 
 
-def batched(name: str, size: int, clips: list[Path]) -> dict[str, Any]:
+def batched(name: str, size: int, _engines: Path, clips: list[Path]) -> dict[str, Any]:
     run = plain_network(network(name, size))
     batch = opencv_frames(clips[0], size)
 
@@ -104,13 +106,12 @@ def batched(name: str, size: int, clips: list[Path]) -> dict[str, Any]:
     }
 
 
-def filmstrip(name: str, size: int, clips: list[Path]) -> dict[str, Any]:
+def filmstrip(name: str, size: int, engines: Path, clips: list[Path]) -> dict[str, Any]:
     backbone = network(name, size)
     reader = ClipReader(SAMPLING, Framing(size=size))
     rows = [VideoRow(path, label="") for path in clips]
-    sentences: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        choice = EngineChoice("auto", Path(folder) / "engines", sentences.append)
+        choice = EngineChoice("auto", engines)
         engine = Engine(backbone, batch_size=NUM_FRAMES, choice=choice)
         frames, _ = reader.read(rows[0])
         for _ in engine.embed_clips([(0, frames)], lambda: A_LARGE_FOLDER):
@@ -119,12 +120,11 @@ def filmstrip(name: str, size: int, clips: list[Path]) -> dict[str, Any]:
         first = timed(lambda: extractor.run(rows))
         second = min(timed(lambda: extractor.run(rows)) for _ in range(3))
         network_seconds = min(timed(lambda: engine.embed(frames)) for _ in range(3))
-        trials = json.loads(next((Path(folder) / "engines").glob("*.json")).read_text())
     return {
         "frames_per_second": len(clips) * NUM_FRAMES / first,
         "network_frames_per_second": NUM_FRAMES / network_seconds,
         "runtime": engine.runtime.name,
-        "trials": trials["trials"],
+        "trials": [asdict(trial) for trial in engine.trials.values()],
         "second_run_ratio": first / second,
         "flops_per_frame": flops_per_frame(backbone, size),
     }
@@ -236,7 +236,10 @@ def _copies(clip: Path, folder: Path, num_copies: int) -> Iterator[VideoRow]:
 
 
 def peak_bytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    """The most memory held since the program began; getrusage would count its parent's too."""
+    status = Path("/proc/self/status").read_text()
+    (kibibytes,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
+    return float(kibibytes) * 1024
 
 
 def main() -> None:
@@ -250,9 +253,9 @@ def main() -> None:
     elif what == "memory":
         result = memory(int(arguments[0]), Path(arguments[1]))
     else:
-        name, size, *clips = arguments
+        name, size, engines, *clips = arguments
         run = {"tutorial": tutorial, "batched": batched, "filmstrip": filmstrip}[what]
-        result = run(name, int(size), [Path(path) for path in clips])
+        result = run(name, int(size), Path(engines), [Path(path) for path in clips])
     print(json.dumps(result | {"peak_bytes": peak_bytes(), "cores": os.cpu_count()}))
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import resource
 import shutil
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -31,6 +34,7 @@ QUICK = {
         "scaler.num_components=16",
         "head.projection=0",
         "head.hidden=16",
+        "training.views=[plain]",  # left and right are classes of their own
         "training.epochs=3",
         "training.batch_size=8",
     ),
@@ -177,3 +181,78 @@ def largest_file() -> Callable[[int], object]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limited
+
+
+class LiveServer:
+    """A real HTTP server on this machine; each connection is sent the next of ``answers``.
+
+    An answer is bytes to send and seconds to wait; ``None`` stays silent until the server closes.
+    After the last answer, connections are sent the last one again.
+    """
+
+    def __init__(self, answers: list[list[bytes | float | None]], port: int, path: str) -> None:
+        self.num_connections = 0
+        self._is_closing = threading.Event()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                number = min(server.num_connections, len(answers) - 1)
+                server.num_connections += 1
+                self.send_response(200)
+                self.send_header("Content-Type", "video/mp2t")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                for part in answers[number]:
+                    if isinstance(part, bytes):
+                        self.wfile.write(part)
+                    elif server._is_closing.wait(part):
+                        return
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._http.daemon_threads = True
+        self.port = self._http.server_port
+        self.address = f"http://127.0.0.1:{self.port}{path}"
+        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._is_closing.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., LiveServer]]:
+    """``serve(answer, answer, …, port=0, path="/live.ts")``: a server that these tests close."""
+    servers: list[LiveServer] = []
+
+    def start(*answers: list[bytes | float | None], port: int = 0, path: str = "/live.ts"):
+        servers.append(LiveServer(list(answers), port, path))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        with suppress(OSError):
+            server.close()
+
+
+@pytest.fixture
+def transport_stream(tmp_path: Path) -> Callable[..., bytes]:
+    """``transport_stream(frames, frames_per_second=10)``: MPEG-TS, a key frame every five."""
+
+    def encode(frames: np.ndarray, frames_per_second: int = 10) -> bytes:
+        path = tmp_path / "encoded.ts"
+        with av.open(str(path), "w") as container:
+            options = {"g": "5", "bf": "0", "sc_threshold": "0"}
+            stream = container.add_stream("libx264", frames_per_second, options=options)
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = "yuv420p"
+            for picture in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(None))
+        return path.read_bytes()
+
+    return encode

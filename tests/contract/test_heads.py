@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from filmstrip.errors import RecipeError
 from filmstrip.model import head as head_module
 from filmstrip.model.head import Head, build_head
 from filmstrip.model.specs import HeadSpec, MeanLinearHeadSpec, RecurrentHeadSpec
+from filmstrip.model.streaming import State, check_can_step, step
 
 WIDTH, NUM_CLASSES = 6, 4
 
@@ -36,6 +38,15 @@ HEADS |= {
         hidden=(5,), differences=(1, 20), magnitudes=True, departures=True
     ),
     "ensemble": RecurrentHeadSpec(hidden=(5,), bidirectional=True, members=3),
+    "ensemble-of-all": RecurrentHeadSpec(
+        hidden=(5,),
+        pooling="mean-max",
+        differences=(1, 20),
+        magnitudes=True,
+        departures=True,
+        input_norm=True,
+        members=2,
+    ),
     "mean-linear": MeanLinearHeadSpec(),
 }
 
@@ -84,6 +95,23 @@ def test_its_state_holds_all_that_decides_its_answers(head: Head) -> None:
     twin.load_state_dict(head.state_dict())
     features, lengths = torch.randn(2, 5, WIDTH), torch.tensor([5, 2])
     assert torch.equal(twin(features, lengths), head(features, lengths))
+
+
+@torch.no_grad()
+def test_stepping_gives_the_answer_to_every_prefix_unless_it_needs_the_future(head: Head) -> None:
+    torch.manual_seed(3)
+    spec = getattr(head, "spec", MeanLinearHeadSpec())
+    if isinstance(spec, RecurrentHeadSpec) and spec.bidirectional:
+        with pytest.raises(RecipeError, match="bidirectional"):
+            check_can_step(spec)
+        return
+    check_can_step(spec)
+    clips = 2 * torch.randn(3, 50, WIDTH)
+    state: State | None = None
+    for number in range(50):
+        logits, state = step(head, clips[:, number], state)
+        whole = head(clips[:, : number + 1], torch.full((3,), number + 1))
+        torch.testing.assert_close(logits, whole, rtol=0, atol=1e-5)
 
 
 def test_one_step_of_training_lowers_its_loss(head: Head) -> None:

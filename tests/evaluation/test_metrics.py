@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
+    brier_score_loss,
     confusion_matrix,
     f1_score,
     log_loss,
@@ -18,7 +20,9 @@ from sklearn.metrics import (
 )
 
 from filmstrip.errors import DatasetError
-from filmstrip.evaluation.metrics import evaluate, summarise_folds
+from filmstrip.evaluation.calibration import expected_calibration_error
+from filmstrip.evaluation.measures import average_precisions
+from filmstrip.evaluation.metrics import FIGURES, evaluate, summarise_folds
 
 
 def random_answers(seed: int, num_clips: int, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +52,14 @@ def test_every_figure_equals_scikit_learns(seed: int, num_classes: int, extra: i
     assert metrics["top5"] == pytest.approx(top5)
     assert metrics["loss"] == pytest.approx(log_loss(labels, probs, labels=classes))
     assert metrics["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    one_hot = np.eye(num_classes)[labels]
+    precision = average_precision_score(one_hot, probs, average="macro")
+    assert metrics["mean_average_precision"] == pytest.approx(precision)
+    brier = brier_score_loss(labels, probs, labels=classes, scale_by_half=False)
+    assert metrics["brier"] == pytest.approx(brier)
+    assert metrics["ece"] == pytest.approx(expected_calibration_error(probs, labels))
+    assert metrics["coverage"] == 1
+    assert metrics["accuracy_answered"] == metrics["accuracy"]
     assert metrics["confusion"] == confusion_matrix(labels, predicted, labels=classes).tolist()
     precision, recall, f1, counts = precision_recall_fscore_support(
         labels, predicted, labels=classes, zero_division=0
@@ -73,7 +85,7 @@ def test_each_interval_holds_its_figure_even_with_few_clips_and_absent_classes(
     rng = np.random.default_rng(seed)
     probs, labels = rng.dirichlet(np.ones(4), num_clips), rng.integers(4, size=num_clips)
     metrics = evaluate(probs, labels, names(4), num_resamples=num_resamples)
-    for figure in ("accuracy", "top5", "loss", "macro_f1"):
+    for figure in FIGURES:
         low, high = metrics["intervals"][figure]
         assert low <= metrics[figure] <= high
     for figures, intervals in zip(
@@ -86,6 +98,62 @@ def test_each_interval_holds_its_figure_even_with_few_clips_and_absent_classes(
     assert cells.shape == (4, 4, 2)
     assert (cells[..., 0] <= np.array(metrics["confusion"])).all()
     assert (cells[..., 1] >= np.array(metrics["confusion"])).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10_000), num_classes=st.integers(2, 6), digits=st.integers(1, 6))
+def test_average_precision_of_a_draw_is_scikit_learns_of_the_clips_drawn(
+    seed: int, num_classes: int, digits: int
+) -> None:
+    probs, labels = random_answers(seed, 40, num_classes)
+    scores = np.round(probs, digits)  # few digits make ties
+    weights = np.random.default_rng(seed).integers(0, 3, size=(3, 40))
+    measured = average_precisions(scores, labels, weights.astype(float))
+    for draw, row in zip(weights, measured, strict=True):
+        drawn = np.repeat(np.arange(40), draw)
+        for k in range(num_classes):
+            if (labels[drawn] == k).any():
+                expected = average_precision_score(labels[drawn] == k, scores[drawn, k])
+                assert row[k] == pytest.approx(expected)
+            else:
+                assert np.isnan(row[k])
+
+
+def test_a_class_without_clips_leaves_mean_average_precision_to_the_others() -> None:
+    probs, labels = random_answers(4, 30, 3)
+    padded = np.pad(probs, ((0, 0), (0, 1)))
+    alone = evaluate(probs, labels, names(3))
+    beside = evaluate(padded, labels, names(4))
+    assert beside["mean_average_precision"] == alone["mean_average_precision"]
+    intervals = [figures["intervals"]["mean_average_precision"] for figures in (alone, beside)]
+    assert intervals[0] == intervals[1]
+
+
+def test_coverage_and_accuracy_of_what_is_answered() -> None:
+    probs, labels = random_answers(6, 80, 4)
+    answered = probs.max(axis=1) >= 0.5
+    metrics = evaluate(probs, labels, names(4), answered=answered)
+    right = probs.argmax(axis=1) == labels
+    assert metrics["coverage"] == pytest.approx(answered.mean())
+    assert metrics["accuracy_answered"] == pytest.approx(right[answered].mean())
+    assert metrics["accuracy"] == pytest.approx(right.mean())
+
+
+def test_a_model_that_answers_nothing_has_an_accuracy_that_nothing_is_known_of() -> None:
+    metrics = evaluate([[0.6, 0.4]], [0], names(2), answered=[False])
+    assert (metrics["coverage"], metrics["accuracy_answered"]) == (0, 0)
+    assert metrics["intervals"]["accuracy_answered"] == [0, 1]
+
+
+def test_the_figures_say_what_was_drawn_for_the_intervals() -> None:
+    probs, labels = random_answers(7, 12, 3)
+    groups = [f"recording {number // 3}" for number in range(12)]
+    grouped = evaluate(probs, labels, names(3), groups=groups)
+    alone = evaluate(probs, labels, names(3))
+    assert grouped["resampling"] == {"units": "groups", "num_units": 4}
+    assert alone["resampling"] == {"units": "clips", "num_units": 12}
+    for figure in FIGURES:
+        assert grouped[figure] == alone[figure]
 
 
 def test_the_intervals_are_the_same_for_the_same_seed_only() -> None:
@@ -190,7 +258,7 @@ def test_a_part_without_clips_is_refused_in_three_parts() -> None:
     ],
 )
 def test_what_is_no_set_of_probabilities_and_labels_is_refused(probs: list, labels: list) -> None:
-    with pytest.raises(ValueError, match=r"probs|labels"):
+    with pytest.raises(ValueError, match=r"probs|labels|class names"):
         evaluate(probs, labels, names(2))
 
 
@@ -208,7 +276,7 @@ def test_the_summary_of_folds_is_mean_deviation_and_range() -> None:
     summary = summarise_folds(folds)
     assert summary["num_folds"] == 4
     assert summary["num_clips"] == 20 + 21 + 22 + 23
-    for figure in ("accuracy", "top5", "loss", "macro_f1"):
+    for figure in FIGURES:
         values = [fold[figure] for fold in folds]
         assert summary[figure] == pytest.approx(
             {

@@ -17,7 +17,8 @@ from filmstrip.dataset.pack import pack
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import StorageError
 from filmstrip.features.engine import Engine, EngineChoice
-from filmstrip.features.extract import Extraction, Extractor
+from filmstrip.features.extract import Extractor
+from filmstrip.features.extraction import Extraction
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.backbone import build_backbone

@@ -18,7 +18,8 @@ from safetensors.torch import save
 
 from filmstrip.errors import StorageError
 from filmstrip.features.entry import ClipFacts, Entry
-from filmstrip.features.store import FeatureStore, default_cache
+from filmstrip.features.store import FeatureStore
+from filmstrip.storage import default_cache
 
 FACTS = ClipFacts(width=320, height=240, duration_seconds=2.5, num_frames=60)
 DAYS = 24 * 3600

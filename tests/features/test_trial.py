@@ -68,7 +68,7 @@ def test_the_cosine_is_the_least_of_all_frames() -> None:
     features = reference.clone()
     features[3, 4] = 1.0
     start = {"eager-fp32": reference, "compiled-fp32": features}
-    trials = run_trials(
+    trials, _ = run_trials(
         [EAGER, COMPILED],
         {},
         lambda runtime: lambda _frames: start[runtime.name],
@@ -86,20 +86,20 @@ def test_what_cannot_run_a_network_is_noted_with_its_reason_and_the_others_are_t
         return lambda _frames: torch.eye(8)
 
     candidates = [EAGER, Runtime("openvino", "fp32"), COMPILED]
-    trials = run_trials(candidates, {}, start, FRAMES, 10**12)
+    trials, _ = run_trials(candidates, {}, start, FRAMES, 10**12)
     assert trials["openvino-fp32"].failure == "unsupported operator"
     assert trials["compiled-fp32"].is_sound
 
 
 def test_a_trial_that_would_take_long_beside_the_work_is_not_made() -> None:
     known = table(EAGER_TRIAL)
-    made = run_trials([EAGER, COMPILED], known, gives(torch.eye(8)), FRAMES, 1_000)
+    made, _ = run_trials([EAGER, COMPILED], known, gives(torch.eye(8)), FRAMES, 1_000)
     assert made == known
 
 
 def test_what_was_skipped_for_little_work_is_tried_for_more() -> None:
     known = table(EAGER_TRIAL)
-    made = run_trials([EAGER, COMPILED], known, gives(torch.eye(8)), FRAMES, 100_000)
+    made, _ = run_trials([EAGER, COMPILED], known, gives(torch.eye(8)), FRAMES, 100_000)
     assert made.keys() == {"eager-fp32", "compiled-fp32"}
     assert made["eager-fp32"] == EAGER_TRIAL
 
@@ -107,7 +107,7 @@ def test_what_was_skipped_for_little_work_is_tried_for_more() -> None:
 def test_a_precision_that_loses_eagerly_is_not_compiled() -> None:
     known = table(EAGER_TRIAL, Trial("eager-bf16", 0.0, 5.0, 1.0))
     candidates = [EAGER, Runtime("compiled", "bf16"), COMPILED]
-    made = run_trials(candidates, known, gives(torch.eye(8)), FRAMES, 10**9)
+    made, _ = run_trials(candidates, known, gives(torch.eye(8)), FRAMES, 10**9)
     assert "compiled-bf16" not in made
     assert "compiled-fp32" in made
 

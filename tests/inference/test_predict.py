@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -72,6 +73,54 @@ def test_a_model_folder_answers_alone_wherever_it_is_copied(
     for name in ("model.safetensors", "config.json"):
         shutil.copy(finished_run.model / name, alone)
     assert filmstrip.load(alone).predict(str(clip)).probs == predictor.predict(clip).probs
+
+
+def with_calibration(run: RunFolder, folder: Path, **calibration: float) -> Predictor:
+    """The run's model with another temperature or threshold in its config.json."""
+    shutil.copytree(run.model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | calibration))
+    return load(folder)
+
+
+def test_the_temperature_of_the_model_is_honoured_and_changes_no_label(
+    finished_run: RunFolder, videos: Path, tmp_path: Path
+) -> None:
+    plain = with_calibration(finished_run, tmp_path / "plain", temperature=1.0)
+    cooled = with_calibration(finished_run, tmp_path / "cooled", temperature=2.0)
+    for path in sorted(videos.rglob("*.mp4"))[::6]:
+        before, after = plain.predict(path), cooled.predict(path)
+        assert list(after.probs) == list(before.probs)
+        # Half the logits: the square roots of the probabilities, summing to one.
+        roots = np.sqrt(list(before.probs.values()))
+        assert list(after.probs.values()) == pytest.approx(roots / roots.sum())
+
+
+def test_below_its_threshold_the_model_abstains(
+    finished_run: RunFolder, clip: Path, tmp_path: Path
+) -> None:
+    answer = load(finished_run.path).predict(clip)
+    assert not answer.abstains
+    for name, threshold, abstains in (
+        ("below", answer.confidence - 0.01, False),
+        ("above", answer.confidence + 0.01, True),
+    ):
+        other = with_calibration(finished_run, tmp_path / name, threshold=threshold).predict(clip)
+        assert other.abstains is abstains
+        assert other.probs == answer.probs
+
+
+def test_a_model_from_before_calibration_answers_with_its_plain_probabilities(
+    finished_run: RunFolder, clip: Path, tmp_path: Path
+) -> None:
+    plain = with_calibration(finished_run, tmp_path / "plain", temperature=1.0).predict(clip)
+    older = Path(shutil.copytree(finished_run.model, tmp_path / "older"))
+    config = json.loads((older / "config.json").read_text())
+    del config["temperature"], config["threshold"]
+    (older / "config.json").write_text(json.dumps(config))
+    answer = load(older).predict(clip)
+    assert answer.probs == plain.probs
+    assert not answer.abstains
 
 
 def test_a_folder_that_is_no_run_is_an_error_that_says_what_is_one(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_labels_and_bars_as_long_as_their_probabilities_are_drawn_on_every_frame
         assert len(rows) >= 2  # two bars
         lengths = sorted({int(row.argmin()) // 10 for row in rows})
         assert lengths == [4, 12]  # a quarter and three quarters of 160 pixels
+
+
+def test_an_answer_that_the_model_would_rather_not_give_is_marked_as_such(
+    dark: Path, tmp_path: Path
+) -> None:
+    render(dark, replace(ANSWER, abstains=True), tmp_path / "unsure.mp4")
+    render(dark, ANSWER, tmp_path / "sure.mp4")
+    unsure, sure = (
+        next(frame for _, frame in iterate_frames(tmp_path / f"{name}.mp4")).max(axis=2) > 120
+        for name in ("unsure", "sure")
+    )
+    assert unsure[24:36, 4:100].sum() > 50  # a third line, below the two labels
+    assert not sure[26:36].any()
 
 
 def test_a_single_picture_can_be_drawn_on(tmp_path: Path) -> None:

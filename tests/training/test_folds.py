@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,11 @@ def test_the_figures_of_folds_are_pooled_and_each_fold_has_its_own(folds_run: Ru
         assert figures["num_clips"] == len(own)
         assert figures["accuracy"] == pytest.approx(np.mean(own))
         assert set(figures["baselines"]) == {"majority", "metadata"}
+        config = json.loads((folds_run.fold(number).model / "config.json").read_text())
+        assert figures["calibration"] == {name: config[name] for name in figures["calibration"]}
+    config = json.loads((folds_run.model / "config.json").read_text())
+    assert metrics["calibration"]["temperature"] == config["temperature"]
+    assert metrics["test"]["resampling"] == {"units": "groups", "num_units": 4}
     accuracies = [figures["accuracy"] for figures in metrics["folds"]]
     summary = metrics["summary"]["accuracy"]
     assert summary["mean"] == pytest.approx(np.mean(accuracies))

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.torch import load_file
+from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from filmstrip.dataset.index import open_index
+from filmstrip.evaluation.calibration import fit_temperature
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
 from filmstrip.model.classifier import load_classifier
@@ -43,9 +45,11 @@ def test_a_run_folder_holds_what_its_page_says(finished_run: RunFolder) -> None:
         "model/config.json",
         "model/model.safetensors",
         "plots/confusion.png",
+        "plots/coverage.png",
         "plots/history.png",
         "plots/mistakes.png",
         "plots/per_class.png",
+        "plots/reliability.png",
         "predictions.csv",
         "recipe.yaml",
         "run.json",
@@ -57,7 +61,7 @@ def test_a_run_folder_holds_what_its_page_says(finished_run: RunFolder) -> None:
 
 def test_the_figures_have_the_layout_that_programs_rely_on(finished_run: RunFolder) -> None:
     metrics = json.loads(finished_run.metrics_file.read_text())
-    assert list(metrics) == ["train", "val", "test", "baselines", "folds"]
+    assert list(metrics) == ["train", "val", "test", "calibration", "baselines", "folds"]
     assert metrics["folds"] == []
     assert set(metrics["baselines"]) == {"majority", "metadata"}
     for split in ("train", "val", "test"):
@@ -109,13 +113,42 @@ def test_the_history_has_a_row_for_each_epoch(finished_run: RunFolder) -> None:
     assert all(0 < float(row["val_loss"]) < 10 for row in rows)
 
 
+def answers_of(run: RunFolder, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of the saved model, up to a constant for each clip, and the true classes."""
+    rows = [row for row in table(run.path / "predictions.csv") if row["split"] == split]
+    probs = np.array([[float(row[f"prob_{name}"]) for name in CLASSES] for row in rows])
+    config = json.loads((run.model / "config.json").read_text())
+    logits = config["temperature"] * np.log(probs.clip(1e-6))
+    return logits, np.array([CLASSES.index(row["label"]) for row in rows])
+
+
 def test_the_model_kept_is_that_of_the_epoch_with_the_lowest_validation_loss(
+    finished_run: RunFolder,
+) -> None:
+    logits, labels = answers_of(finished_run, "val")
+    lowest = min(float(row["val_loss"]) for row in table(finished_run.history_file))
+    assert log_loss(labels, softmax(logits, axis=1), labels=[0, 1, 2]) == pytest.approx(
+        lowest, abs=1e-3
+    )
+
+
+def test_the_temperature_is_that_of_the_validation_part_and_lowers_its_loss(
     finished_run: RunFolder,
 ) -> None:
     metrics = finished_run.metrics()
     assert metrics is not None
+    config = json.loads((finished_run.model / "config.json").read_text())
+    logits, labels = answers_of(finished_run, "val")
+    assert metrics["calibration"] == {
+        "temperature": config["temperature"],
+        "threshold": config["threshold"],
+    }
+    assert config["temperature"] == pytest.approx(fit_temperature(logits, labels), rel=0.01)
     lowest = min(float(row["val_loss"]) for row in table(finished_run.history_file))
-    assert metrics["val"]["loss"] == pytest.approx(lowest, abs=1e-4)
+    assert metrics["val"]["loss"] <= lowest + 1e-6
+    # Four clips of validation say too little for a threshold.
+    assert config["threshold"] is None
+    assert metrics["test"]["coverage"] == 1
 
 
 def test_the_plots_are_pictures(finished_run: RunFolder) -> None:
@@ -138,6 +171,8 @@ def test_the_model_card_tells_figures_baselines_and_recipe(finished_run: RunFold
     assert metrics is not None
     assert f"{metrics['test']['accuracy']:.3f}" in card
     assert f"{metrics['baselines']['majority']:.3f}" in card
+    assert f"calibration error of its probabilities: {metrics['test']['ece']:.3f}" in card
+    assert f"temperature of {metrics['calibration']['temperature']:.3f}" in card
     recipe = yaml.safe_load(card.split("```yaml")[1].split("```")[0])
     assert recipe["framing"]["size"] == 32
 

@@ -149,14 +149,17 @@ def test_all_views_are_kept_in_the_cache(
     train(request, tmp_path / "run", False, tmp_path / "cache", listener)
     assert len(list(FeatureStore(tmp_path / "cache" / "features").keys())) == 2 * 24
     title, num_steps, words = listener.phases[0]
-    assert (title, num_steps, words[-1]) == ("Extracting features", 24, "0 cached, 0 unreadable")
+    assert (title, num_steps) == ("Extracting features", 24)
+    assert words[-1].startswith("0 cached, 0 unreadable, ")
 
 
 def test_a_view_that_only_the_finished_model_asks_for_is_computed_too(
     videos: Path, recipe: MakeRecipe, tmp_path: Path
 ) -> None:
     mirrored = recipe("mean-linear", "views=[flip]")
-    train(TrainingRequest(data=videos, recipe=mirrored), tmp_path / "run", False, tmp_path / "cache")
+    train(
+        TrainingRequest(data=videos, recipe=mirrored), tmp_path / "run", False, tmp_path / "cache"
+    )
     assert load_classifier(tmp_path / "run").spec.views == ("flip",)
     assert len(list(FeatureStore(tmp_path / "cache" / "features").keys())) == 2 * 24
     measured, _ = evaluate_run(tmp_path / "run", cache=tmp_path / "cache")

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from sklearn.ensemble import RandomForestClassifier
 
 from filmstrip.errors import DatasetError
-from filmstrip.evaluation.metrics import Floats, Interval, Ints, evaluate
+from filmstrip.evaluation.bootstrap import Interval
+from filmstrip.evaluation.metrics import evaluate
+from filmstrip.evaluation.predictions import Floats, Ints
 
 _NUM_TREES = 100
 # A tree holds one number per node and class: these keep the forest below 1 GB at 400 classes.

@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from filmstrip.evaluation.baselines import leak_forest
-from filmstrip.evaluation.metrics import Floats, Ints
+from filmstrip.evaluation.predictions import Floats, Ints
 
 METADATA = ("width", "height", "frames per second", "duration", "codec")
 """The columns of ``metadata_leak``'s values."""

@@ -1,8 +1,7 @@
 """Figures to pictures: training curves, confusion, per-class bars, and sheets of frames.
 
 Each function writes one PNG. Charts are made by ``matplotlib.figure.Figure`` itself, never by
-pyplot, whose state is shared between threads. The two colours are told apart by colour-blind
-readers (Okabe and Ito, Color Universal Design, 2008).
+pyplot, whose state is shared between threads.
 """
 
 from __future__ import annotations
@@ -21,18 +20,16 @@ from matplotlib.font_manager import findfont
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
+from filmstrip.evaluation.drawing import BLUE, GREY, GRID, INK, ORANGE, plain, save
 from filmstrip.evaluation.metrics import ClassIntervals, ClassMetrics
 from filmstrip.storage import replacing
 
-_DPI = 120
-_BLUE, _ORANGE = "#0072B2", "#D55E00"
-_INK, _GREY, _GRID = "#222222", "#707070", "#E4E4E4"
 _MAX_NAMES = 150  # beside a confusion: more could not be read
 _MAX_BARS = 120
 # What is drawn, its colour, and how far below the middle of the row.
 _BARS: tuple[tuple[Literal["precision", "recall"], str, float], ...] = (
-    ("precision", _BLUE, -0.2),
-    ("recall", _ORANGE, 0.2),
+    ("precision", BLUE, -0.2),
+    ("recall", ORANGE, 0.2),
 )
 _FRAMES_A_ROW = 6
 # Of a sheet of frames, in pixels.
@@ -61,35 +58,35 @@ class Mistake:
     confidence: float
 
 
-def plot_history(history: Sequence[Mapping[str, Any]], path: Path, *, best_epoch: int) -> None:
-    """Draw loss and accuracy over the epochs, side by side, with the best epoch marked.
+def plot_history(history: Sequence[Mapping[str, Any]], path: Path, *, kept_epoch: int) -> None:
+    """Draw loss and accuracy over the epochs, side by side, with the epoch that was kept marked.
 
     Args:
         history: a row for each epoch with ``epoch``, ``train_loss``, ``val_loss``,
             ``train_accuracy`` and ``val_accuracy``; numbers or their text.
         path: the PNG to write.
-        best_epoch: the epoch whose weights were kept.
+        kept_epoch: the epoch whose weights were kept.
     """
     epochs = [int(row["epoch"]) for row in history]
     # A line would hide what each of a few epochs gave, and one point alone makes no line.
     marker = "o" if len(epochs) <= 20 else None
     figure = Figure(figsize=(9.5, 3.6), layout="constrained")
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        _plain(axes)
-        for part, name, colour in (("train", "training", _BLUE), ("val", "validation", _ORANGE)):
+        plain(axes)
+        for part, name, colour in (("train", "training", BLUE), ("val", "validation", ORANGE)):
             values = [float(row[f"{part}_{quantity}"]) for row in history]
             axes.plot(epochs, values, color=colour, label=name, marker=marker, markersize=3)
-        axes.axvline(best_epoch, color=_GREY, linestyle=":", linewidth=1, label="best epoch")
-        axes.set_xlabel("epoch", color=_INK, fontsize=9)
-        axes.set_title(quantity, loc="left", fontsize=10, color=_INK)
+        axes.axvline(kept_epoch, color=GREY, linestyle=":", linewidth=1, label="kept epoch")
+        axes.set_xlabel("epoch", color=INK, fontsize=9)
+        axes.set_title(quantity, loc="left", fontsize=10, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK)
         if quantity == "accuracy":
             axes.set_ylim(-0.02, 1.02)
             axes.yaxis.set_major_formatter("{x:.0%}")
-    title = f"Training: best epoch {best_epoch} of {epochs[-1]}"
-    figure.suptitle(title, x=0.01, ha="left", color=_INK, fontsize=11)
-    _save(figure, path)
+    title = f"Training: kept epoch {kept_epoch} of {epochs[-1]}"
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
+    save(figure, path)
 
 
 def plot_confusion(confusion: npt.ArrayLike, class_names: Sequence[str], path: Path) -> None:
@@ -116,19 +113,19 @@ def plot_confusion(confusion: npt.ArrayLike, class_names: Sequence[str], path: P
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     _write_counts(axes, counts, shares, cell_points)
     _name_cells(axes, class_names, cell_points)
-    axes.spines[:].set_color(_GRID)
-    axes.set_xlabel("predicted", color=_INK)
-    axes.set_ylabel("truth", color=_INK)
+    axes.spines[:].set_color(GRID)
+    axes.set_xlabel("predicted", color=INK)
+    axes.set_ylabel("truth", color=INK)
     title = f"Confusion: {counts.sum():,} test clips of {num_classes} classes"
-    axes.set_title(title, loc="left", fontsize=11, color=_INK, pad=10)
+    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=10)
 
     bar_height = min(1.0, 3.0 / side_inches)
     bar = figure.add_axes((1 + 0.15 / side_inches, 1 - bar_height, 0.12 / side_inches, bar_height))
     figure.colorbar(picture, cax=bar, format="{x:.0%}")
-    bar.set_ylabel("share of the row", fontsize=7, color=_GREY)
-    bar.tick_params(labelsize=7, labelcolor=_GREY, length=0)
+    bar.set_ylabel("share of the row", fontsize=7, color=GREY)
+    bar.tick_params(labelsize=7, labelcolor=GREY, length=0)
     bar.spines[:].set_visible(False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_per_class(
@@ -151,7 +148,7 @@ def plot_per_class(
     height_inches = row_inches * len(shown)
     figure = Figure(figsize=(6.0, height_inches))
     axes = figure.add_axes((0, 0, 1, 1))
-    _plain(axes)
+    plain(axes)
     axes.grid(visible=False, axis="y")
     rows = np.arange(len(shown))
     for key, colour, offset in _BARS:
@@ -164,7 +161,7 @@ def plot_per_class(
             color=colour,
             label=key,
             xerr=[values - low, high - values],
-            error_kw={"ecolor": _INK, "elinewidth": 0.8, "alpha": 0.75},
+            error_kw={"ecolor": INK, "elinewidth": 0.8, "alpha": 0.75},
         )
     labels = [f"{_shortened(f['name'], 40)} ({f['num_clips']:,})" for f, _ in shown]
     axes.set_yticks(rows, labels, parse_math=False, fontsize=font)
@@ -172,12 +169,12 @@ def plot_per_class(
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.tick_params(labeltop=len(shown) > 30)
-    axes.set_xlabel("the lines are bootstrap intervals", fontsize=8, color=_GREY, loc="left")
+    axes.set_xlabel("the lines are bootstrap intervals", fontsize=8, color=GREY, loc="left")
     legend_foot = (0, 1 + 0.2 / height_inches)  # above the numbers, below the title
     axes.legend(
         frameon=False,
         fontsize=8,
-        labelcolor=_INK,
+        labelcolor=INK,
         ncols=2,
         loc="lower left",
         bbox_to_anchor=legend_foot,
@@ -188,8 +185,8 @@ def plot_per_class(
     title = f"Precision and recall of {len(present)} classes, {num_clips:,} test clips"
     if len(shown) < len(present):
         title += f": the {len(shown)} weakest"
-    axes.set_title(title, loc="left", fontsize=11, color=_INK, pad=34)
-    _save(figure, path)
+    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=34)
+    save(figure, path)
 
 
 def plot_mistakes(mistakes: Sequence[Mistake], path: Path, *, num_mistakes: int) -> None:
@@ -244,9 +241,9 @@ def plot_contact_sheet(
     size = (2 * _MARGIN + math.ceil(max(widths)), top + row_height * len(clips) + _MARGIN)
     sheet = Image.new("RGB", size, "white")
     pen = ImageDraw.Draw(sheet)
-    pen.text((_MARGIN, _MARGIN), title, fill=_INK, font=title_font)
+    pen.text((_MARGIN, _MARGIN), title, fill=INK, font=title_font)
     for (caption, _), strip in zip(clips, strips, strict=True):
-        pen.text((_MARGIN, top), caption, fill=_INK, font=font)
+        pen.text((_MARGIN, top), caption, fill=INK, font=font)
         left = _MARGIN
         for frame in strip:
             sheet.paste(frame, (left, top + _CAPTION_HEIGHT))
@@ -279,7 +276,7 @@ def _write_counts(
     if font < 5:
         return
     for row, column in np.argwhere(counts):
-        colour = "white" if shares[row, column] > 0.55 else _INK
+        colour = "white" if shares[row, column] > 0.55 else INK
         count = str(counts[row, column])
         axes.text(column, row, count, ha="center", va="center", fontsize=font, color=colour)
 
@@ -298,15 +295,7 @@ def _name_cells(axes: Axes, class_names: Sequence[str], cell_points: float) -> N
     else:
         axes.set_xticks(ticks, labels, parse_math=False, rotation=90)
     axes.set_yticks(ticks, labels, parse_math=False)
-    axes.tick_params(length=0, labelsize=font, labelcolor=_INK)
-
-
-def _plain(axes: Axes) -> None:
-    """A light grid, no frame."""
-    axes.grid(color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, labelsize=8, labelcolor=_INK)
+    axes.tick_params(length=0, labelsize=font, labelcolor=INK)
 
 
 def _shortened(name: str, length: int) -> str:
@@ -316,15 +305,3 @@ def _shortened(name: str, length: int) -> str:
         return name
     head = length // 2
     return f"{name[:head].rstrip()}…{name[head + 1 - length :].lstrip()}"
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(
-            temporary,
-            format="png",
-            dpi=_DPI,
-            bbox_inches="tight",
-            pad_inches=0.15,
-            metadata={"Software": None},
-        )

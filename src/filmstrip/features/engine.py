@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -19,6 +19,7 @@ from filmstrip.errors import EngineError
 from filmstrip.features.runtimes import EAGER, Run, Runtime, find_runtime, runtimes, start
 from filmstrip.features.trial import Trial, TrialBook, fastest, first_line, run_trials
 from filmstrip.model.backbone import Backbone
+from filmstrip.video.transforms import View, show
 
 _BATCH_SIZES = {"cpu": 16, "cuda": 128}
 
@@ -73,6 +74,7 @@ class Engine:
         self.backbone = backbone.to(self.device).eval()
         self.num_features = backbone.num_features
         self.runtime = EAGER
+        self.trials: dict[str, Trial] = {}
         self._choice = choice
         self._is_forced = choice is not None and choice.name != "auto"
         if choice is not None and self._is_forced:
@@ -93,6 +95,10 @@ class Engine:
             for first in range(0, len(frames), self.batch_size)
         ]
         return torch.cat(passes) if passes else torch.empty(0, self.num_features)
+
+    def embed_views(self, frames: NDArray[np.uint8], views: Sequence[View]) -> Tensor:
+        """Features (V, N, D), as ``embed`` gives them, of the frames in each of the views."""
+        return torch.stack([self.embed(show(frames, view)) for view in views])
 
     def embed_clips(
         self,
@@ -158,19 +164,20 @@ class Engine:
         network = repr((self.fingerprint(), frames.shape))
         book = TrialBook(choice.trials, network, self.device)
         batch = torch.from_numpy(np.ascontiguousarray(frames))
-        started: dict[str, Run] = {}
-
-        def starting(runtime: Runtime) -> Run:
-            started[runtime.name] = self._start(runtime, batch)
-            return started[runtime.name]
-
-        trials = run_trials(runtimes(self.device), book.read(), starting, batch, num_frames)
-        book.write(trials)
-        best = fastest(trials, num_frames)
+        known = book.read()
+        self.trials, self._run = run_trials(
+            runtimes(self.device),
+            known,
+            lambda runtime: self._start(runtime, batch),
+            batch,
+            num_frames,
+        )
+        if self.trials != known:
+            book.write(self.trials)
+        best = fastest(self.trials, num_frames)
         if best is not None:
             self.runtime = find_runtime(best.runtime, self.device)
-            self._run = started.get(best.runtime)
-            choice.note(_sentence(best, trials[EAGER.name]))
+            choice.note(_sentence(best, self.trials[EAGER.name]))
 
     def _start(self, runtime: Runtime, batch: Tensor) -> Run:
         return start(runtime, self.backbone, self.device, batch)

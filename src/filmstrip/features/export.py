@@ -27,7 +27,7 @@ from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.rows import SkippedFile, VideoRow
 from filmstrip.errors import RunError
 from filmstrip.features.entry import ClipFacts
-from filmstrip.features.extract import Extraction
+from filmstrip.features.extraction import Extraction
 from filmstrip.features.plain_files import (
     ClipFeatures,
     FileFormat,

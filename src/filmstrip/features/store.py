@@ -32,11 +32,6 @@ NOTE_USE_AFTER_SECONDS = 3600
 """How old the note of an entry's last use may grow before a further use renews it."""
 
 
-def default_cache() -> Path:
-    """``$FILMSTRIP_CACHE``, or ``~/.cache/filmstrip``."""
-    return Path(os.environ.get("FILMSTRIP_CACHE") or Path.home() / ".cache" / "filmstrip")
-
-
 class FeatureStore:
     """A folder of entries, each a tensor and the facts of its clip.
 

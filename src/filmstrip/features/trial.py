@@ -25,7 +25,7 @@ from filmstrip.storage import replacing
 LEAST_COSINE = 0.99
 """A runtime is used only if no frame's features turn further from those of eager float32."""
 
-_TRIAL_SHARE = 0.1
+_TRIAL_SHARE = 0.15
 """The largest share of the work left that the trial of one runtime may take."""
 
 _CLEARLY_SLOWER = 0.8
@@ -112,7 +112,7 @@ def run_trials(
     start: Callable[[Runtime], Run],
     frames: Tensor,
     num_frames: int,
-) -> dict[str, Trial]:
+) -> tuple[dict[str, Trial], Run | None]:
     """Try each candidate that is not known yet and whose trial could pay.
 
     Args:
@@ -123,17 +123,23 @@ def run_trials(
         num_frames: how many are to be run in all.
 
     Returns:
-        All trials, known and new, by the name of their runtime.
+        All trials, known and new, by the name of their runtime, and the fastest of all, started,
+        if it was tried just now. The others are let go at once: each holds a copy of the network.
     """
     trials = dict(known)
+    kept: Run | None = None
     reference: Tensor | None = None
     for runtime in candidates:
         if runtime.name in trials or not _is_worth_trying(runtime, trials, frames, num_frames):
             continue
         if reference is None:
             reference = start(EAGER)(frames)
-        trials[runtime.name] = _measure(runtime, start, frames, reference)
-    return trials
+        trial, run = _measure(runtime, start, frames, reference)
+        trials[runtime.name] = trial
+        if fastest(trials, num_frames) == trial:
+            kept = run
+        del run
+    return trials, kept
 
 
 def _is_worth_trying(
@@ -149,15 +155,16 @@ def _is_worth_trying(
 
 
 def _loses_eagerly(runtime: Runtime, trials: dict[str, Trial]) -> bool:
-    """Whether this processor is clearly slower in that precision, whatever runs the network."""
-    eager = {name: t.frames_per_second for name, t in trials.items() if name.startswith("eager")}
-    own = eager.get(f"eager-{runtime.precision}")
-    return own is not None and own < _CLEARLY_SLOWER * max(eager.values())
+    """Whether its low precision is clearly slower on this processor than float32."""
+    own, plain = trials.get(f"eager-{runtime.precision}"), trials.get(EAGER.name)
+    if own is None or plain is None:
+        return False
+    return own.frames_per_second < _CLEARLY_SLOWER * plain.frames_per_second
 
 
 def _measure(
     runtime: Runtime, start: Callable[[Runtime], Run], frames: Tensor, reference: Tensor
-) -> Trial:
+) -> tuple[Trial, Run | None]:
     """Start a runtime and time it on one batch."""
     began = time.perf_counter()
     try:
@@ -166,9 +173,11 @@ def _measure(
         first = time.perf_counter() - began
         seconds = min(_timed(run, frames), _timed(run, frames))
     except Exception as error:  # compilers and runtimes have errors of every kind
-        return Trial(runtime.name, time.perf_counter() - began, 0.0, 0.0, first_line(error))
+        seconds = time.perf_counter() - began
+        return Trial(runtime.name, seconds, 0.0, 0.0, first_line(error)), None
     cosine = float(cosine_similarity(features, reference, dim=1).min())
-    return Trial(runtime.name, max(first - seconds, 0.0), len(frames) / seconds, cosine)
+    trial = Trial(runtime.name, max(first - seconds, 0.0), len(frames) / seconds, cosine)
+    return trial, run
 
 
 def first_line(error: Exception) -> str:

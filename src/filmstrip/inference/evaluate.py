@@ -14,12 +14,14 @@ from filmstrip.dataset.index import VideoIndex, open_index
 from filmstrip.dataset.rows import SkippedFile
 from filmstrip.dataset.split_file import read_splits
 from filmstrip.errors import DatasetError
+from filmstrip.evaluation.calibration import is_answered
 from filmstrip.evaluation.metrics import Metrics, evaluate
 from filmstrip.features.engine import Engine, EngineChoice
 from filmstrip.features.extract import Extractor
 from filmstrip.features.source import ClipReader
-from filmstrip.features.store import FeatureStore, default_cache
-from filmstrip.model.classifier import VideoClassifier, load_classifier
+from filmstrip.features.store import FeatureStore
+from filmstrip.model.classifier import VideoClassifier, load_classifier, probabilities
+from filmstrip.storage import default_cache
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder
 
@@ -63,15 +65,25 @@ def evaluate_run(
             (load_classifier(part.path), _own_split(part, index, split))
             for part in folder.folds or [folder]
         ]
-    probs, labels = [], []
+    probs, labels, answered = [], [], []
+    groups: list[str] = []
     skipped: list[SkippedFile] = []
     for classifier, index in parts:
-        answered, answers, missed = _answer(classifier, index, store, choice, reporter)
+        read, answers, missed = _answer(classifier, index, store, choice, reporter)
         probs.append(answers)
-        labels.append(answered.labels)
+        labels.append(read.labels)
+        answered.append(is_answered(answers, classifier.spec.threshold))
+        groups += read.groups
         skipped += missed
     class_names = parts[0][0].spec.class_names
-    return evaluate(np.concatenate(probs), np.concatenate(labels), class_names), skipped
+    metrics = evaluate(
+        np.concatenate(probs),
+        np.concatenate(labels),
+        class_names,
+        groups=groups,
+        answered=np.concatenate(answered),
+    )
+    return metrics, skipped
 
 
 def _own_split(folder: RunFolder, index: VideoIndex, split: str) -> VideoIndex:
@@ -126,6 +138,6 @@ def _answer(
     with torch.inference_mode():
         for row in rows:
             views = torch.stack([store.read(key) for key in extraction[row].keys])
-            probs.append(sequence.answer(views).double().softmax(dim=0).numpy())
+            probs.append(probabilities(sequence.answer(views), spec.temperature).numpy())
     answers = np.array(probs).reshape(len(rows), len(spec.class_names))
     return replace(index, rows=rows), answers, extraction.skipped

@@ -14,13 +14,14 @@ from filmstrip.dataset.videos import list_videos
 from filmstrip.errors import WeightsError
 from filmstrip.features.engine import Engine, EngineChoice
 from filmstrip.features.export import ExportSettings, FeatureFolder
-from filmstrip.features.extract import Extraction, Extractor
+from filmstrip.features.extract import Extractor
+from filmstrip.features.extraction import Extraction
 from filmstrip.features.plain_files import FileFormat, check_installed
 from filmstrip.features.source import ClipReader
-from filmstrip.features.store import FeatureStore, default_cache
+from filmstrip.features.store import FeatureStore
 from filmstrip.model.weights import load_backbone, must_learn_first
 from filmstrip.recipes.recipe import Recipe
-from filmstrip.storage import locked
+from filmstrip.storage import default_cache, locked
 from filmstrip.training.reporter import Reporter
 from filmstrip.video.transforms import View
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from filmstrip.dataset.folders import is_video
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import NoVideoError
+from filmstrip.evaluation.calibration import is_answered
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
-from filmstrip.model.classifier import VideoClassifier, load_classifier
+from filmstrip.inference.reading import carried, chunked
+from filmstrip.inference.stream import Stream
+from filmstrip.inference.timeline import Timeline
+from filmstrip.model.classifier import VideoClassifier, load_classifier, probabilities
+from filmstrip.model.specs import ClassifierSpec
 from filmstrip.video.sampling import sample_indices
-from filmstrip.video.transforms import show
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +33,27 @@ class Prediction:
     Attributes:
         label: the most probable class.
         confidence: its probability.
-        probs: the probability of each class, most probable first.
+        probs: the probability of each class, after the model's temperature, most probable first.
         path: the file, or None for an array of frames.
+        abstains: whether the model would rather not answer: ``confidence`` is below its threshold.
     """
 
     label: str
     confidence: float
     probs: dict[str, float]
     path: Path | None = None
+    abstains: bool = False
+
+    @classmethod
+    def of_logits(
+        cls, logits: Tensor, spec: ClassifierSpec, path: Path | None = None
+    ) -> Prediction:
+        """What the logits (K,) of a classifier with ``spec`` say."""
+        probs = probabilities(logits, spec.temperature).tolist()
+        ranked = sorted(zip(spec.class_names, probs, strict=True), key=lambda pair: -pair[1])
+        label, confidence = ranked[0]
+        abstains = not is_answered(probs, spec.threshold)
+        return cls(label, confidence, dict(ranked), path, abstains)
 
     def top(self, number: int) -> dict[str, float]:
         """The most probable classes with their probabilities."""
@@ -90,13 +109,38 @@ class Predictor:
         chosen = sample_indices(self.spec.sampling, times_seconds, len(frames) / frames_per_second)
         return self._answer(np.stack([self.spec.framing(frames[i]) for i in chosen]), None)
 
+    def stream(self, memory_seconds: float | None = None, is_chunked: bool = False) -> Stream:
+        """Something to push frames into, one after the other, for ever.
+
+        Args:
+            memory_seconds: on how much of the past an answer may rest, infinite for all of it; the
+                model's longest clip at full rate if not given.
+            is_chunked: answer in overlapping windows of that length, which any model can.
+
+        Raises:
+            RecipeError: the model cannot be streamed; the error says what to do.
+        """
+        read = chunked if is_chunked else carried
+        method = read(self.spec, self._sequence, memory_seconds)
+        to_prediction = partial(Prediction.of_logits, spec=self.spec)
+        return Stream(self.spec, self._engine, to_prediction, method)
+
+    def timeline(self, window_seconds: float | None = None) -> Timeline:
+        """What answers long recordings in overlapping windows, whatever the model.
+
+        Args:
+            window_seconds: length of a window, best that of the clips that were trained on; the
+                model's longest clip if not given.
+
+        Raises:
+            RecipeError: the model has no such length by itself, or cannot take one that long.
+        """
+        return Timeline(self.spec, self._engine, self._sequence, window_seconds)
+
     @torch.inference_mode()
     def _answer(self, frames: NDArray[np.uint8], path: Path | None) -> Prediction:
-        views = torch.stack([self._engine.embed(show(frames, view)) for view in self.spec.views])
-        probs = self._sequence.answer(views).double().softmax(dim=0).tolist()
-        ranked = sorted(zip(self.spec.class_names, probs, strict=True), key=lambda pair: -pair[1])
-        label, confidence = ranked[0]
-        return Prediction(label, confidence, dict(ranked), path)
+        views = self._engine.embed_views(frames, self.spec.views)
+        return Prediction.of_logits(self._sequence.answer(views), self.spec, path)
 
 
 def load(folder: str | Path) -> Predictor:

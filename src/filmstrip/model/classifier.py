@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
 from filmstrip.errors import RunError, WeightsError
 from filmstrip.model.backbone import Backbone, build_backbone
@@ -102,6 +102,11 @@ class VideoClassifier(Network):
         ):
             with replacing(folder / name) as temporary:
                 temporary.write_bytes(content)
+
+
+def probabilities(logits: Tensor, temperature: float) -> Tensor:
+    """Probabilities (…, K), float64, of ``logits`` (…, K): the softmax of logits / temperature."""
+    return (logits.double() / temperature).softmax(dim=-1)
 
 
 def load_classifier(folder: Path) -> VideoClassifier:

@@ -80,7 +80,9 @@ class Scaler(nn.Module):
         width = len(covariance)
         variances, directions = (
             torch.from_numpy(found[..., ::-1].copy())  # strongest first
-            for found in eigh(covariance.numpy(), subset_by_index=(width - self.num_features, width - 1))
+            for found in eigh(
+                covariance.numpy(), subset_by_index=(width - self.num_features, width - 1)
+            )
         )
         deviations = variances.clamp(min=0).sqrt()
         self.offset.copy_(mean)

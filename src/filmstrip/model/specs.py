@@ -194,6 +194,8 @@ class ClassifierSpec(Spec):
         recipe: name of the recipe that it was trained with.
         weights_origin: where the backbone's weights came from, in words.
         views: how each clip is shown when it answers; the logits are averaged.
+        temperature: what the logits are divided by before the softmax; found on validation clips.
+        threshold: the confidence below which it would rather not answer; None to answer always.
     """
 
     class_names: tuple[str, ...]
@@ -205,3 +207,5 @@ class ClassifierSpec(Spec):
     recipe: str = ""
     weights_origin: str = ""
     views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None

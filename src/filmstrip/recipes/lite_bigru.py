@@ -1,8 +1,8 @@
 """The most accurate on few clips: several GRUs that read both ways answer together.
 
-Ours. As ``lite-gru``, but five heads read the sequence from both ends, and the answers to a clip and
-to its mirror image are averaged; so it cannot be streamed. Where left and right are classes of
-their own, switch mirroring off: ``--set views=[plain] --set training.views=[plain]``.
+Ours. As ``lite-gru``, but five heads read the sequence from both ends, and the answers to a clip
+and to its mirror image are averaged. It cannot be streamed frame by frame. Where left and right are
+classes of their own, switch mirroring off: ``--set views=[plain] --set training.views=[plain]``.
 """
 
 from __future__ import annotations

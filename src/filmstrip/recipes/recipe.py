@@ -10,6 +10,7 @@ from filmstrip.model.specs import BackboneSpec, HeadSpec, ScalerSpec, Spec
 from filmstrip.video.sampling import Sampling
 from filmstrip.video.transforms import Augmentation, Framing, View
 
+
 class TrainingSpec(Spec):
     """How the parts that learn are trained.
 
@@ -29,7 +30,9 @@ class TrainingSpec(Spec):
         class_weights: ``balanced`` weighs each class by the inverse of its number of clips.
         gradient_clip: largest norm of the gradient; 0 for none.
         early_stopping: epochs without a better ``monitor`` after which training ends; 0 for never.
-        monitor: what decides on the best epoch, whose weights are kept.
+        monitor: what decides on the best epoch.
+        keep: which epoch's weights the model gets: the ``best``, or the ``last``, which a schedule
+            that ends at zero makes a good one where few clips are left to choose by.
         precision: ``32``; ``bf16`` or ``16`` for mixed precision; ``auto`` for bf16 where a GPU
             has it.
         views: what a frozen backbone sees of each training clip; all are cached, one is drawn at
@@ -53,6 +56,7 @@ class TrainingSpec(Spec):
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0
     early_stopping: Annotated[int, Field(ge=0)] = 0
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    keep: Literal["best", "last"] = "best"
     precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(str)] = "auto"
     views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
     augmentation: Augmentation = Augmentation()

@@ -79,14 +79,15 @@ class HistoryWriter(Callback):
 
 
 class Checkpoints(Checkpoint):
-    """Writes ``best.ckpt``, weights alone, after the best epoch so far, ``last.ckpt`` after each.
+    """Writes ``best.ckpt``, the weights to keep, and ``last.ckpt`` after each epoch.
 
     Lightning's own ``ModelCheckpoint`` writes no last checkpoint after an epoch that is not the
     best, and forgets the best figure when the folder has moved.
     """
 
-    def __init__(self, folder: Path, monitor: str) -> None:
+    def __init__(self, folder: Path, monitor: str, keep: str) -> None:
         self.best, self.last = folder / "best.ckpt", folder / "last.ckpt"
+        self.keep = keep
         self.monitor = monitor
         self.lowest = math.inf
 
@@ -94,7 +95,7 @@ class Checkpoints(Checkpoint):
         """Write them; of epochs with equal figures the first is the best."""
         figure = float(trainer.callback_metrics[self.monitor])
         figure = figure if self.monitor == "val_loss" else -figure
-        if figure < self.lowest or not self.best.is_file():
+        if figure < self.lowest or self.keep == "last" or not self.best.is_file():
             self.lowest = figure
             trainer.save_checkpoint(self.best, weights_only=True)
         trainer.save_checkpoint(self.last)

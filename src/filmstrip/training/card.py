@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from filmstrip.evaluation.calibration import TARGET_ACCURACY
 from filmstrip.recipes.catalogue import to_yaml
 from filmstrip.training.run_folder import TrainingRequest
 
@@ -19,6 +20,8 @@ Trained by Filmstrip on `{request.data.name}` with the recipe `{recipe.name}` ({
 ## How good it is
 
 {_figures(metrics)}
+
+{_calibration(metrics)}
 
 ## How to use it
 
@@ -47,7 +50,9 @@ def _figures(metrics: dict[str, Any]) -> str:
     lines = [
         f"- Accuracy on {test['num_clips']} test clips: {test['accuracy']:.3f} "
         f"(95 % bootstrap interval {low:.3f} to {high:.3f}); macro F1 {test['macro_f1']:.3f}; "
-        f"loss {test['loss']:.3f}.",
+        f"mean average precision {test['mean_average_precision']:.3f}; loss {test['loss']:.3f}.",
+        f"- Expected calibration error of its probabilities: {test['ece']:.3f} "
+        f"(Brier score {test['brier']:.3f}).",
         f"- The commonest class alone: {baselines['majority']:.3f}. "
         f"Width, height and duration alone: {baselines['metadata']:.3f}.",
     ]
@@ -61,3 +66,24 @@ def _figures(metrics: dict[str, Any]) -> str:
             "all clips but those of its validation part; it has no test part of its own.",
         )
     return "\n".join(lines)
+
+
+def _calibration(metrics: dict[str, Any]) -> str:
+    calibration = metrics["calibration"]
+    temperature, threshold = calibration["temperature"], calibration["threshold"]
+    told = (
+        f"Its logits are divided by a temperature of {temperature:.3f}, found on the validation "
+        "clips. "
+    )
+    if threshold is None:
+        return told + "It has no threshold to abstain: the validation clips gave none."
+    told += (
+        f"Below a confidence of {threshold:.4f} it would rather not answer: from there on at least "
+        f"{100 * TARGET_ACCURACY:.0f} % of its answers to validation clips were right."
+    )
+    test = metrics.get("test")
+    if test is None:
+        return told
+    whose = "each fold's model, by its own threshold," if metrics["folds"] else "it"
+    shares = f"{100 * test['coverage']:.0f} %, and {100 * test['accuracy_answered']:.0f} %"
+    return f"{told} Of the test clips {whose} answered {shares} of these rightly."

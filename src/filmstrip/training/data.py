@@ -54,10 +54,13 @@ class StoredClips(Dataset[tuple[Tensor, int]]):
 
     def each_view(self) -> list[StoredClips]:
         """The same clips as they are, once for each of their views."""
-        num_views = min((len(clip.keys) for clip in self.clips), default=0)
+        by_view = zip(*(clip.keys for clip in self.clips), strict=True)
+        labels = [clip.label for clip in self.clips]
         return [
-            StoredClips(self.store, [StoredClip(clip.keys[n : n + 1], clip.label) for clip in self.clips])
-            for n in range(num_views)
+            StoredClips(
+                self.store, [StoredClip((key,), k) for key, k in zip(keys, labels, strict=True)]
+            )
+            for keys in by_view
         ]
 
     def __len__(self) -> int:

@@ -41,7 +41,7 @@ def fit(
     resume: bool,
     advance: Advance,
 ) -> None:
-    """Train, and leave the weights of the best epoch in ``learner.network``.
+    """Train, and leave the weights of the epoch to keep in ``learner.network``.
 
     Args:
         learner: what learns.
@@ -56,7 +56,7 @@ def fit(
         KeyboardInterrupt: Ctrl-C; the last whole epoch is kept, ``resume`` goes on from it.
         StorageError: the disk is full; likewise.
     """
-    checkpoints = Checkpoints(folder / "checkpoints", training.monitor)
+    checkpoints = Checkpoints(folder / "checkpoints", training.monitor, training.keep)
     interruption = Interruption()
     watchers: list[Callback] = [
         checkpoints,

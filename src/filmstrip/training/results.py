@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from filmstrip.dataset.index import VideoIndex
 from filmstrip.errors import FilmstripError
 from filmstrip.evaluation.baselines import majority_baseline, metadata_baseline
-from filmstrip.evaluation.metrics import evaluate, summarise_folds
+from filmstrip.evaluation.calibration_plots import plot_coverage, plot_reliability
+from filmstrip.evaluation.metrics import FIGURES, Metrics, evaluate, summarise_folds
 from filmstrip.evaluation.plots import (
     Mistake,
     plot_confusion,
@@ -21,10 +20,12 @@ from filmstrip.evaluation.plots import (
     plot_mistakes,
     plot_per_class,
 )
-from filmstrip.features.entry import ClipFacts
 from filmstrip.features.source import ClipReader
 from filmstrip.model.classifier import CARD_FILE
-from filmstrip.storage import replacing, write_table
+from filmstrip.model.specs import ClassifierSpec
+from filmstrip.recipes.recipe import TrainingSpec
+from filmstrip.storage import replacing
+from filmstrip.training.answers import Answers, write_predictions
 from filmstrip.training.card import model_card
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 from filmstrip.video.sampling import UniformSampling
@@ -33,56 +34,38 @@ from filmstrip.video.transforms import Framing
 NUM_MISTAKES_SHOWN = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """The answers of one classifier to the clips of an index.
-
-    Attributes:
-        index: the clips, each with its split.
-        probs: (N, K), in the order of the index's rows.
-        facts: what is known of each clip besides its picture, in the same order.
-    """
-
-    index: VideoIndex
-    probs: NDArray[np.float64]
-    facts: Sequence[ClipFacts]
-
-    def of(self, split: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Probabilities (M, K) and labels (M,) of one split."""
-        chosen = self.chosen(split)
-        return self.probs[chosen], self.index.labels[chosen]
-
-    def chosen(self, split: str) -> NDArray[np.int64]:
-        """Places of the clips of one split."""
-        return np.array([i for i, row in enumerate(self.index.rows) if row.split == split], int)
-
-
 def publish(
-    folder: RunFolder, request: TrainingRequest, answers: Sequence[Answers]
+    folder: RunFolder, request: TrainingRequest, answers: Sequence[Answers], spec: ClassifierSpec
 ) -> dict[str, Any]:
-    """Write all that a run folder shows of ``answers``; ``metrics.json``, its content, last."""
-    metrics = measure(answers)
-    _write_predictions(folder, answers)
-    _draw(folder, answers, metrics, request.recipe.training.monitor)
+    """Write all that a run folder shows of ``answers``; ``metrics.json``, its content, last.
+
+    Args:
+        folder: the run's.
+        request: what it was asked.
+        answers: of its classifier, or of each fold's.
+        spec: of the classifier in the folder, which with folds is none of those.
+    """
+    metrics = measure(answers, spec)
+    write_predictions(folder, answers)
+    _draw(folder, answers, metrics, request.recipe.training)
     with replacing(folder.model / CARD_FILE) as temporary:
         temporary.write_text(model_card(request, metrics), encoding="utf-8")
     folder.write_json(folder.metrics_file, metrics)
     return metrics
 
 
-def measure(answers: Sequence[Answers]) -> dict[str, Any]:
+def measure(answers: Sequence[Answers], spec: ClassifierSpec) -> dict[str, Any]:
     """The content of ``metrics.json``: one split, or several folds pooled.
 
-    Pooled figures count each clip by the classifier that had it in that split.
+    Pooled figures count each clip by the classifier that had it in that split. All are of the
+    calibrated classifiers: ``loss``, ``ece`` and ``brier`` depend on that, the answers do not. On
+    ``val``, where the temperature was found, these three flatter.
     """
-    class_names = answers[0].index.class_names
     metrics: dict[str, Any] = {}
     for split in ("train", "val", "test"):
-        parts = [part.of(split) for part in answers]
-        probs = np.concatenate([probs for probs, _ in parts])
-        labels = np.concatenate([labels for _, labels in parts])
-        if len(labels):
-            metrics[split] = evaluate(probs, labels, class_names)
+        if any(len(part.chosen(split)) for part in answers):
+            metrics[split] = _figures(answers, split)
+    metrics["calibration"] = _calibration(spec)
     metrics["baselines"] = _baselines(answers)
     metrics["folds"] = []
     if len(answers) > 1:
@@ -91,11 +74,27 @@ def measure(answers: Sequence[Answers]) -> dict[str, Any]:
     return metrics
 
 
-def _fold_figures(answers: Answers) -> dict[str, Any]:
-    """The test figures of one fold, and its baselines."""
-    test = evaluate(*answers.of("test"), answers.index.class_names)
-    figures = {name: test[name] for name in ("accuracy", "top5", "loss", "macro_f1", "num_clips")}
-    return {**figures, "baselines": _baselines([answers])}
+def _figures(answers: Sequence[Answers], split: str) -> Metrics:
+    """The figures of one split, pooled over the classifiers."""
+    each = [(part, part.chosen(split)) for part in answers]
+    return evaluate(
+        np.concatenate([part.probs[chosen] for part, chosen in each]),
+        np.concatenate([part.index.labels[chosen] for part, chosen in each]),
+        answers[0].index.class_names,
+        groups=np.concatenate([np.array(p.index.groups)[chosen] for p, chosen in each]).tolist(),
+        answered=np.concatenate([part.is_answered[chosen] for part, chosen in each]),
+    )
+
+
+def _fold_figures(part: Answers) -> dict[str, Any]:
+    """The test figures of one fold, its calibration and its baselines."""
+    test: Mapping[str, Any] = _figures([part], "test")
+    figures = {name: test[name] for name in (*FIGURES, "num_clips")}
+    return {**figures, "calibration": _calibration(part.spec), "baselines": _baselines([part])}
+
+
+def _calibration(spec: ClassifierSpec) -> dict[str, float | None]:
+    return {"temperature": spec.temperature, "threshold": spec.threshold}
 
 
 def _baselines(answers: Sequence[Answers]) -> dict[str, Any]:
@@ -128,42 +127,17 @@ def _metadata(answers: Answers) -> NDArray[np.float64]:
     )
 
 
-def _write_predictions(folder: RunFolder, answers: Sequence[Answers]) -> None:
-    """Write ``predictions.csv``: every clip of one split, or the test clips of all folds."""
-    class_names = answers[0].index.class_names
-    columns = ["path", "label", "group", "split", "fold", "predicted", "confidence"]
-    prob_columns = [f"prob_{label}" for label in class_names]
-    table = []
-    for number, part in enumerate(answers, start=1):
-        index = part.index
-        for name, row, probs in zip(index.names, index.rows, part.probs, strict=True):
-            if len(answers) > 1 and row.split != "test":
-                continue
-            table.append(
-                {
-                    "path": name,
-                    "label": row.label,
-                    "group": row.group,
-                    "split": row.split,
-                    "fold": number if len(answers) > 1 else "",
-                    "predicted": class_names[int(probs.argmax())],
-                    "confidence": f"{probs.max():.6f}",
-                    **dict(zip(prob_columns, (f"{prob:.6f}" for prob in probs), strict=True)),
-                }
-            )
-    write_table(folder.path / "predictions.csv", [*columns, *prob_columns], table)
-
-
 def _draw(
-    folder: RunFolder, answers: Sequence[Answers], metrics: dict[str, Any], monitor: str
+    folder: RunFolder, answers: Sequence[Answers], metrics: dict[str, Any], training: TrainingSpec
 ) -> None:
     """Draw the pictures below ``plots/``."""
     class_names = answers[0].index.class_names
     with folder.history_file.open(encoding="utf-8", newline="") as file:
         history = list(csv.DictReader(file))
-    choose = min if monitor == "val_loss" else max
-    best = choose(history, key=lambda row: float(row[monitor]))
-    plot_history(history, folder.plots / "history.png", best_epoch=int(best["epoch"]))
+    choose = min if training.monitor == "val_loss" else max
+    kept = choose(history, key=lambda row: float(row[training.monitor]))
+    kept = history[-1] if training.keep == "last" else kept
+    plot_history(history, folder.plots / "history.png", kept_epoch=int(kept["epoch"]))
     test = metrics.get("test")
     if test is None:
         return
@@ -171,6 +145,12 @@ def _draw(
     plot_per_class(
         test["per_class"], test["intervals"]["per_class"], folder.plots / "per_class.png"
     )
+    probs = np.concatenate([part.probs[part.chosen("test")] for part in answers])
+    labels = np.concatenate([part.index.labels[part.chosen("test")] for part in answers])
+    plot_reliability(probs, labels, folder.plots / "reliability.png")
+    # With folds each classifier has a threshold of its own: no single place marks it.
+    threshold = answers[0].spec.threshold if len(answers) == 1 else None
+    plot_coverage(probs, labels, folder.plots / "coverage.png", threshold=threshold)
     mistakes, num_mistakes = _worst_mistakes(answers)
     plot_mistakes(mistakes, folder.plots / "mistakes.png", num_mistakes=num_mistakes)
 

@@ -105,6 +105,11 @@ class RunFolder:
         return self.path / "splits.csv"
 
     @property
+    def predictions_file(self) -> Path:
+        """The answer to each clip."""
+        return self.path / "predictions.csv"
+
+    @property
     def skipped_file(self) -> Path:
         """What was left out, and why."""
         return self.path / "skipped.csv"

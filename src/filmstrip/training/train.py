@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
@@ -20,22 +19,25 @@ from filmstrip.dataset.split import check_leaks, fold_splits, missing_classes, s
 from filmstrip.dataset.split_file import read_splits, write_splits
 from filmstrip.errors import DatasetError
 from filmstrip.features.engine import Engine, EngineChoice
-from filmstrip.features.extract import Extraction, Extractor
+from filmstrip.features.extract import Extractor
+from filmstrip.features.extraction import Extraction
 from filmstrip.features.source import ClipReader
-from filmstrip.features.store import FeatureStore, default_cache
+from filmstrip.features.store import FeatureStore
 from filmstrip.model.backbone import Backbone, build_backbone
-from filmstrip.model.classifier import VideoClassifier
+from filmstrip.model.classifier import VideoClassifier, probabilities
 from filmstrip.model.head import Network
 from filmstrip.model.specs import ClassifierSpec, ResNet50Spec
 from filmstrip.model.weights import load_backbone
 from filmstrip.recipes.recipe import Recipe
-from filmstrip.storage import locked
+from filmstrip.storage import default_cache, locked
+from filmstrip.training.answers import Answers
+from filmstrip.training.calibrate import calibrated
 from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches, training_batches
 from filmstrip.training.fit import fit
 from filmstrip.training.learner import Learner
 from filmstrip.training.pretrain import FrameParts, pretrain
 from filmstrip.training.reporter import Reporter
-from filmstrip.training.results import Answers, publish
+from filmstrip.training.results import publish
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 
 
@@ -135,10 +137,11 @@ class _Trainer:
                 f"{len(skipped)} files were left out; {folder.path / 'skipped.csv'} says why."
             )
         if self.request.num_folds:
-            answers = self._run_folds(folder, index, inputs)
+            answers, used = self._run_folds(folder, index, inputs)
         else:
-            answers = [self._run_part(folder, self._split(index), inputs)]
-        return publish(folder, self.request, answers)
+            used = self._run_part(folder, self._split(index), inputs)
+            answers = [used]
+        return publish(folder, self.request, answers, used.spec)
 
     def _split(self, index: VideoIndex) -> VideoIndex:
         if self.request.splits is not None:
@@ -147,7 +150,9 @@ class _Trainer:
         seed = self.recipe.training.seed
         return split_index(index, seed, split.val_fraction, split.test_fraction)
 
-    def _run_folds(self, folder: RunFolder, index: VideoIndex, inputs: _Inputs) -> list[Answers]:
+    def _run_folds(
+        self, folder: RunFolder, index: VideoIndex, inputs: _Inputs
+    ) -> tuple[list[Answers], Answers]:
         """A classifier for each fold, which give the figures, and one from all clips, for use."""
         seed, val_fraction = self.recipe.training.seed, self.recipe.split.val_fraction
         folds = fold_splits(index, self.request.num_folds, seed, val_fraction)
@@ -156,11 +161,11 @@ class _Trainer:
             self.reporter.note(f"Fold {number} of {len(folds)}")
             fold = folder.fold(number)
             answers.append(self._run_part(fold, part, inputs))
-            publish(fold, self.request, answers[-1:])
+            publish(fold, self.request, answers[-1:], answers[-1].spec)
         self.reporter.note("All clips, for the model to use")
         unsplit = index.with_splits([""] * len(index))
-        self._run_part(folder, split_index(unsplit, seed, val_fraction, 0.0), inputs)
-        return answers
+        used = self._run_part(folder, split_index(unsplit, seed, val_fraction, 0.0), inputs)
+        return answers, used
 
     @property
     def _must_pretrain(self) -> bool:
@@ -194,7 +199,7 @@ class _Trainer:
             return extractor.run(index.rows, advance)
 
     def _run_part(self, folder: RunFolder, index: VideoIndex, inputs: _Inputs) -> Answers:
-        """Train on one split, save the classifier, and answer every clip with it."""
+        """Train on one split, calibrate and save the classifier; answer every clip with it."""
         self._check_sides(index)
         write_splits(index, folder.splits_file)
         if self._must_pretrain:
@@ -217,10 +222,12 @@ class _Trainer:
         classifier = VideoClassifier(spec, backbone)
         network: Network = classifier.sequence if is_frozen else classifier
         self._fit(network, classifier, folder, index, inputs.extraction)
+        logits = _logits(network, self._clips(index, inputs.extraction))
+        classifier.spec = calibrated(spec, logits, index)
         classifier.save(folder.model)
-        probs = _answer(network, self._clips(index, inputs.extraction))
+        probs = probabilities(logits, classifier.spec.temperature).numpy()
         facts = [inputs.extraction[row].facts for row in index.rows]
-        return Answers(index, probs, facts)
+        return Answers(index, probs, facts, classifier.spec)
 
     def _check_sides(self, index: VideoIndex) -> None:
         """Refuse what cannot be learnt from, and tell of what makes the figures doubtful."""
@@ -327,15 +334,15 @@ class _Trainer:
         return torch.tensor(weights, dtype=torch.float32)
 
 
-def _answer(network: Network, clips: StoredClips) -> NDArray[np.float64]:
-    """Probabilities (N, K) for clips of the store, in their order."""
+def _logits(network: Network, clips: StoredClips) -> Tensor:
+    """Logits (N, K) for clips of the store, in their order, averaged over the clips' views."""
     network.eval()
     logits = []
     with torch.inference_mode():
         for view in clips.each_view():
             batches = evaluation_batches(view, batch_size=16)
             logits.append(torch.cat([network(batch, lengths) for batch, lengths, _ in batches]))
-    return torch.stack(logits).mean(dim=0).double().softmax(dim=1).numpy()
+    return torch.stack(logits).mean(dim=0)
 
 
 def _features(classifier: VideoClassifier, clips: StoredClips) -> Iterator[Tensor]:

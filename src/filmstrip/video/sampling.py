@@ -71,8 +71,7 @@ def sample_times(sampling: UniformSampling | RateSampling, duration_seconds: flo
     if isinstance(sampling, UniformSampling):
         segments = np.arange(sampling.num_frames, dtype=np.float64)
         return (segments + 0.5) * (duration_seconds / sampling.num_frames)
-    shown_seconds = duration_seconds - _ROUNDING_SECONDS
-    num_frames = max(int(np.ceil(shown_seconds * sampling.frames_per_second)), 1)
+    num_frames = _num_instants(sampling.frames_per_second, duration_seconds)
     if num_frames <= sampling.max_frames:
         return np.arange(num_frames, dtype=np.float64) / sampling.frames_per_second
     return np.arange(sampling.max_frames, dtype=np.float64) * (
@@ -127,3 +126,43 @@ _SHORT_CLIPS: dict[str, Callable[[Indices, int], Indices]] = {
     "fewer": _each_frame_once,
     "repeat": _frames_repeat,
 }
+
+
+class RateClock:
+    """Rate sampling of frames that come one by one, whose end nobody knows yet.
+
+    A frame stays on screen until the next one comes, so only then is it known which instants
+    showed it. The frames are those of ``sample_indices``, for as long as those are not spread out
+    by ``max_frames``. (Of frames less than 0.6 ms apart, the first one counts here.)
+    """
+
+    def __init__(self, frames_per_second: float) -> None:
+        self._frames_per_second = frames_per_second
+        self._num_instants = 0
+
+    def before(self, time_seconds: float) -> int:
+        """A frame comes: how many further instants have shown the one before it."""
+        return self._settle(lambda instant: instant + _ROUNDING_SECONDS < time_seconds)
+
+    def at(self, time_seconds: float) -> int:
+        """A frame has come: how many instants it is sure to be shown at already."""
+        return self._settle(lambda instant: instant <= time_seconds)
+
+    def until_end(self, duration_seconds: float) -> int:
+        """Nothing more comes: how many further instants have shown the last frame."""
+        num_instants = _num_instants(self._frames_per_second, duration_seconds)
+        num_new = max(num_instants - self._num_instants, 0)
+        self._num_instants += num_new
+        return num_new
+
+    def _settle(self, is_settled: Callable[[float], bool]) -> int:
+        before = self._num_instants
+        while is_settled(self._num_instants / self._frames_per_second):
+            self._num_instants += 1
+        return self._num_instants - before
+
+
+def _num_instants(frames_per_second: float, duration_seconds: float) -> int:
+    """How many instants a clip has at full rate, at least one."""
+    shown_seconds = duration_seconds - _ROUNDING_SECONDS
+    return max(int(np.ceil(shown_seconds * frames_per_second)), 1)

@@ -31,7 +31,7 @@ MAX_PIXELS = 2**27
 
 # FFmpeg's demuxers for files that hold pictures or sound themselves; the last line is there so
 # that sound is recognised as sound.
-_FORMATS = (
+FORMATS = (
     "3gp,asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mj2,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,"
     "mxf,nut,obu,ogg,rm,vc1,wtv,yuv4mpegpipe,"
     "aac,flac,mp3,wav"
@@ -51,12 +51,12 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         NoVideoError: the file is missing, empty or holds no video stream.
         VideoError: it is a folder, may not be read, is no video, or its frames are too large.
     """
-    _check_is_file(path)
+    check_is_file(path)
     try:
         container = av.open(
             f"file:{path}",
             options={
-                "format_whitelist": _FORMATS,
+                "format_whitelist": FORMATS,
                 "protocol_whitelist": "file",
                 "max_pixels": str(MAX_PIXELS),
             },
@@ -69,7 +69,7 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             path, f"not a video, or its beginning is broken ({error.strerror})"
         ) from error
     with container:
-        yield container, _video_stream(path, container)
+        yield container, video_stream(path, container)
 
 
 def decode_stream(
@@ -107,7 +107,12 @@ def damaged(
     )
 
 
-def _check_is_file(path: Path) -> None:
+def check_is_file(path: Path) -> None:
+    """Refuse what is no file, is empty or may not be read.
+
+    Raises:
+        VideoError: it is so.
+    """
     try:
         status = path.stat()
     except OSError as error:
@@ -146,7 +151,13 @@ def _unreadable(path: Path, error: OSError) -> VideoError:
     )
 
 
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+def video_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The first video stream that is no cover art, set to decode on one thread.
+
+    Raises:
+        NoVideoError: there is none.
+        VideoError: its codec is unknown, or its frames are too large.
+    """
     streams = [s for s in container.streams.video if not s.disposition & _NO_VIDEO]
     if not streams:
         raise _no_video(

@@ -47,9 +47,37 @@ def test_json_prints_an_object_a_line_for_every_video_of_a_folder(
     files = [*sorted((videos / "up").iterdir()), *sorted((videos / "left").iterdir())]
     assert [line["path"] for line in lines] == list(map(str, files))
     for line in lines:
-        assert set(line) == {"path", "label", "confidence", "probs"}
+        assert set(line) == {"path", "label", "confidence", "abstains", "probs"}
         assert set(line["probs"]) == {"left", "right", "up"}
         assert line["confidence"] == line["probs"][line["label"]] == max(line["probs"].values())
+
+
+@pytest.fixture
+def wary_model(finished_run: RunFolder, tmp_path: Path) -> Path:
+    """The model of the finished run with a threshold that it never reaches."""
+    folder = Path(shutil.copytree(finished_run.model, tmp_path / "wary"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "threshold": 1.0}))
+    return folder
+
+
+def test_an_answer_below_the_threshold_says_that_the_model_abstains(
+    filmstrip: Filmstrip, finished_run: RunFolder, wary_model: Path, clip: Path
+) -> None:
+    sure = filmstrip("predict", finished_run.model, clip)
+    wary = filmstrip("predict", wary_model, clip)
+    assert wary.stdout.rstrip() == f"{sure.stdout.rstrip()}  abstains"
+    for model, abstains in ((finished_run.model, False), (wary_model, True)):
+        ended = filmstrip("predict", model, clip, "--json")
+        assert json.loads(ended.stdout)["abstains"] is abstains
+
+
+def test_evaluate_says_how_many_clips_the_model_answers(
+    filmstrip: Filmstrip, wary_model: Path, finished_run: RunFolder, videos: Path
+) -> None:
+    shown = filmstrip("evaluate", wary_model, videos)
+    assert "sure enough to answer 0.0 % of the test clips." in shown.stdout
+    assert "sure enough" not in filmstrip("evaluate", finished_run.model, videos).stdout
 
 
 @pytest.mark.parametrize("top", [1, 2])

@@ -63,7 +63,7 @@ def test_thumbnails_are_the_mean_of_the_pixels_below_them(video: Callable[..., P
     frames = np.zeros((8, 64, 64, 3), dtype=np.uint8)
     frames[:, :32] = 200
     thumbnails = inspect_video(video(frames=frames)).thumbnail_array()
-    assert thumbnails.shape == (4, 16, 16)  # eight a second of half a second
+    assert thumbnails.shape == (8, 16, 16)  # sixteen a second of half a second
     assert np.abs(thumbnails[:, :8].astype(int) - 200).max() <= 4
     assert thumbnails[:, 8:].max() <= 4
 

@@ -12,12 +12,15 @@ import typer
 
 from filmstrip.app.cli import (
     cache,
+    compare_runs,
     data,
     demo,
     doctor,
     extract,
     predict,
     recipes,
+    stream,
+    timeline,
     train,
     tune,
 )
@@ -34,7 +37,10 @@ app = typer.Typer(
     "a recurrent network reads the sequence.",
     epilog="Start with: `filmstrip demo --out demo`",
 )
-for group in (train, predict, demo, recipes, doctor, data, extract, tune, cache):
+for group in (
+    *(train, predict, stream, timeline, compare_runs),
+    *(demo, recipes, doctor, data, extract, tune, cache),
+):
     group.add_to(app)
 
 

@@ -221,7 +221,8 @@ def prune(
 
 
 def _store(cache: Path | None) -> FeatureStore:
-    from filmstrip.features.store import FeatureStore, default_cache
+    from filmstrip.features.store import FeatureStore
+    from filmstrip.storage import default_cache
 
     return FeatureStore((cache or default_cache()) / "features")
 

@@ -72,8 +72,8 @@ def doctor(
     from filmstrip.dataset.doctor.findings import Severity
     from filmstrip.dataset.doctor.quarantine import to_set_aside, write_quarantine
     from filmstrip.dataset.index import open_index
-    from filmstrip.features.store import default_cache
     from filmstrip.recipes.catalogue import load_recipe
+    from filmstrip.storage import default_cache
 
     sampling = load_recipe(recipe, overrides or []).sampling
     index = open_index(data, lists=lists, list_number=list_number, group_pattern=group_pattern)

@@ -9,6 +9,9 @@ from rich.table import Table
 
 from filmstrip.app.cli.console import output
 
+FEWEST_GROUPS = 10
+"""Intervals from fewer whole groups come out too narrow."""
+
 
 def print_figures(metrics: Mapping[str, Any]) -> None:
     """The figures of a run: each part, the folds' spread, and the baselines."""
@@ -17,6 +20,8 @@ def print_figures(metrics: Mapping[str, Any]) -> None:
         if split in metrics:
             _add_part(table, split, metrics[split])
     output.print(table)
+    if "test" in metrics:
+        _print_trust("test", metrics["test"])
     if metrics["folds"]:
         accuracy = metrics["summary"]["accuracy"]
         output.print(
@@ -39,6 +44,7 @@ def print_part(split: str, metrics: Mapping[str, Any]) -> None:
     table = _table()
     _add_part(table, split, metrics)
     output.print(table)
+    _print_trust(split, metrics)
     classes = Table("class", "clips", "precision", "recall", "F1", box=None, pad_edge=False)
     for figures in metrics["per_class"]:
         classes.add_row(
@@ -50,7 +56,18 @@ def print_part(split: str, metrics: Mapping[str, Any]) -> None:
 
 
 def _table() -> Table:
-    return Table("part", "clips", "accuracy", "95 % interval", "top 5", "macro F1", "loss")
+    names = (
+        "part",
+        "clips",
+        "accuracy",
+        "95 % interval",
+        "top 5",
+        "macro F1",
+        "mAP",
+        "loss",
+        "ECE",
+    )
+    return Table(*names, box=None, pad_edge=False)
 
 
 def _add_part(table: Table, split: str, metrics: Mapping[str, Any]) -> None:
@@ -62,5 +79,25 @@ def _add_part(table: Table, split: str, metrics: Mapping[str, Any]) -> None:
         f"{low:.3f} to {high:.3f}",
         f"{metrics['top5']:.3f}",
         f"{metrics['macro_f1']:.3f}",
+        f"{metrics['mean_average_precision']:.3f}",
         f"{metrics['loss']:.3f}",
+        f"{metrics['ece']:.3f}",
     )
+
+
+def _print_trust(split: str, metrics: Mapping[str, Any]) -> None:
+    """What the intervals rest on, and what abstaining gains."""
+    resampling = metrics["resampling"]
+    if resampling["units"] == "groups":
+        few = ": so few make it too narrow" if resampling["num_units"] < FEWEST_GROUPS else ""
+        output.print(
+            f"For the interval of {split}, {resampling['num_units']} whole groups were drawn{few}.",
+            soft_wrap=True,
+        )
+    coverage, accuracy = metrics["coverage"], metrics["accuracy_answered"]
+    if coverage < 1:
+        output.print(
+            f"The model is sure enough to answer {100 * coverage:.1f} % of the {split} clips"
+            + (f", {100 * accuracy:.1f} % of these rightly." if coverage else "."),
+            soft_wrap=True,
+        )

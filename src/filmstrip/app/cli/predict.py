@@ -27,8 +27,8 @@ def predict(
         bool,
         typer.Option(
             "--json",
-            help="Print one JSON object a line: path, label, confidence, and probs of the --top "
-            "labels, or of all without --top.",
+            help="Print one JSON object a line: path, label, confidence, abstains, and probs of "
+            "the --top labels, or of all without --top.",
         ),
     ] = False,
     render_to: Annotated[
@@ -37,6 +37,9 @@ def predict(
     ] = None,
 ) -> None:
     """Say what new videos show.
+
+    Where the confidence is below the model's own threshold, found on its validation clips, the
+    model would rather not answer: the line then ends in "abstains"; in JSON that key is true.
 
     A file that cannot be read is named and the others go on; the exit code is then 1.
     """
@@ -79,6 +82,7 @@ def _print_json(answer: Prediction, top: int | None) -> None:
         "path": str(answer.path),
         "label": answer.label,
         "confidence": answer.confidence,
+        "abstains": answer.abstains,
         "probs": answer.top(top or len(answer.probs)),
     }
     output.print(json.dumps(line), soft_wrap=True, markup=False)
@@ -88,7 +92,8 @@ def _print_line(answer: Prediction, top: int, width: int) -> None:
     from filmstrip.app.cli.console import output
 
     shown = "  ".join(f"{label} {prob:.2f}" for label, prob in answer.top(top).items())
-    output.print(f"{answer.path!s:<{width}}  {shown}", soft_wrap=True, markup=False)
+    doubt = "  abstains" if answer.abstains else ""
+    output.print(f"{answer.path!s:<{width}}  {shown}{doubt}", soft_wrap=True, markup=False)
 
 
 def _render(answer: Prediction, source: Path, out: Path) -> None:

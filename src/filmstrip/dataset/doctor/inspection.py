@@ -33,9 +33,9 @@ from filmstrip.video.decode import decode_frames
 from filmstrip.video.picture import as_shown
 from filmstrip.video.probe import VideoInfo, probe_timeline
 
-# Thumbnails a second: eight, so that those of a copy that starts between two of them still look
-# alike; fewer in a long recording, down to one.
-_MOST_THUMBNAILS_A_SECOND = 8.0
+# Thumbnails a second: sixteen, so that those of a copy that starts between two of them still look
+# alike, even where something turns quickly; fewer in a long recording, down to one.
+_MOST_THUMBNAILS_A_SECOND = 16.0
 _THUMBNAILS_OF_A_LONG_VIDEO = 480
 _GREY_SIDE = 64
 _NUM_COLOUR_SAMPLES = 8

@@ -1,0 +1,298 @@
+"""``filmstrip stream``."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from filmstrip.app.on_label import LabelCommand
+    from filmstrip.inference.watch import Sighting, Watch
+    from filmstrip.video.live import LiveVideo
+
+# How long commands may go on once all videos have ended.
+_LAST_SECONDS = 5.0
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(
+        epilog="Example: `filmstrip stream run camera:0 rtsp://door.local/live --json`",
+    )(stream)
+
+
+def stream(
+    run: Annotated[Path, typer.Argument(help="A run folder or a model folder.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, camera:0, addresses (rtsp, rtmp, http, https, srt, tcp, udp), or - for "
+            "standard input; several are watched at once."
+        ),
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each change of label.")
+    ] = False,
+    min_confidence: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Take up another label only from this probability on."),
+    ] = 0.0,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds of the past on which an answer may rest, best the usual length of the "
+            "clips that the model was trained on; the model's longest clip if left out."
+        ),
+    ] = None,
+    chunked: Annotated[
+        bool,
+        typer.Option(
+            "--chunked",
+            help="Answer in overlapping windows of --memory seconds, four answers a window, which "
+            "models can that read both ways or spread their frames over a clip.",
+        ),
+    ] = False,
+    real_time: Annotated[
+        bool, typer.Option("--real-time", help="Show files at the pace of their recording.")
+    ] = False,
+    raw: Annotated[
+        str | None,
+        typer.Option(
+            help="Standard input holds bare RGB frames of this size and rate, such as 640x480@25; "
+            "without, a container such as MPEG-TS, Matroska or YUV4MPEG."
+        ),
+    ] = None,
+    stall: Annotated[
+        float, typer.Option(min=0.1, help="Seconds of silence after which an address is gone.")
+    ] = 10.0,
+    once: Annotated[
+        bool, typer.Option("--once", help="Do not open a camera or an address again once it ended.")
+    ] = False,
+    render_to: Annotated[
+        Path | None,
+        typer.Option("--render", help="Write a copy of the one source with its labels drawn on."),
+    ] = None,
+    on_label: Annotated[
+        list[str] | None,
+        typer.Option(help="Run the command of --exec when this label begins; may be repeated."),
+    ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            help="Post the JSON of each change of label to this address; with --on-label, of those "
+            "labels only."
+        ),
+    ] = None,
+    execute: Annotated[
+        str | None,
+        typer.Option(
+            "--exec",
+            help="A program with its arguments; no shell reads it. FILMSTRIP_LABEL, "
+            "FILMSTRIP_CONFIDENCE, FILMSTRIP_SOURCE and FILMSTRIP_TIME_SECONDS tell it more.",
+        ),
+    ] = None,
+) -> None:
+    """Watch live video: a line whenever the label changes, until all sources have ended.
+
+    Each sampled frame passes through the network once; cost and memory do not grow. Files are read
+    as fast as they can be. Cameras and addresses that end or fall silent are opened again. What is
+    dropped, corrupt or changed is said on standard error.
+    """
+    from filmstrip.app.cli.console import messages, show_error
+    from filmstrip.app.webhook import Webhook
+    from filmstrip.errors import VideoError
+    from filmstrip.inference.predict import load
+    from filmstrip.inference.watch import Watch
+    from filmstrip.video.address import parse_address
+    from filmstrip.video.live import LiveVideo
+
+    def say(words: str) -> None:
+        messages.print(words, soft_wrap=True, markup=False)
+
+    if render_to is not None and len(sources) != 1:
+        raise VideoError(
+            f"--render {render_to} with {len(sources)} sources",
+            "one source to draw the labels on",
+            "give one source, or call the command once for each.",
+        )
+    addresses = [parse_address(text, raw) for text in sources]
+    names = [address.shown for address in addresses]
+    predictor = load(run)
+    hook = Webhook(webhook, say) if webhook is not None else None
+    command = _label_command(on_label, execute, hook is not None, predictor.class_names, say)
+    videos = [
+        LiveVideo(
+            address,
+            lambda words, name=name: say(f"{name}: {words}"),  # type: ignore[misc]
+            stall_seconds=stall,
+            is_paced=real_time and address.kind == "file",
+            is_tried_again=not once,
+        )
+        for address, name in zip(addresses, names, strict=True)
+    ]
+    drops_late = [real_time or address.comes_back for address in addresses]
+    watch = Watch(predictor, videos, drops_late, memory, chunked)
+    labels: dict[int, str] = {}
+
+    def told() -> Iterator[Sighting]:
+        for sighting in watch.sightings():
+            answer = sighting.prediction
+            is_sure = answer.confidence >= min_confidence and not answer.abstains
+            is_change = is_sure and labels.get(sighting.place) != answer.label
+            if is_change:
+                labels[sighting.place] = answer.label
+                if command is not None and answer.label in (on_label or []):
+                    command.run(_facts(sighting, names[sighting.place]))
+                if hook is not None and answer.label in (on_label or [answer.label]):
+                    hook.post(_event(sighting, names[sighting.place]))
+            if is_change or (as_json and sighting.is_last):
+                _print(sighting, names[sighting.place], as_json)
+            yield sighting
+
+    try:
+        with _ended_by_signals(watch):
+            if render_to is not None:
+                _render(told(), render_to)
+            else:
+                deque(told(), maxlen=0)
+    finally:
+        for name, words in zip(names, _summaries(watch, videos), strict=True):
+            say(f"{name}: {words}")
+        if command is not None:
+            command.wait(_LAST_SECONDS)
+        if hook is not None:
+            hook.close(_LAST_SECONDS)
+    errors = [error for error in watch.errors if error is not None]
+    for error in errors:
+        show_error(error)
+    if errors:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _ended_by_signals(watch: Watch) -> Iterator[None]:
+    """Let Ctrl-C or ``kill`` end the videos in good order; a second one is obeyed at once."""
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+    def end(_number: int, _frame: object) -> None:
+        restore()
+        watch.stop()
+
+    for name in before:
+        signal.signal(name, end)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _render(sightings: Iterator[Sighting], out: Path) -> None:
+    from filmstrip.inference.render import render_live
+    from filmstrip.video.picture import RgbConverter
+
+    to_rgb = RgbConverter()
+    render_live(
+        (
+            (sighting.time_seconds, to_rgb(sighting.frame), sighting.prediction)
+            for sighting in sightings
+            if sighting.frame is not None
+        ),
+        out,
+    )
+
+
+def _label_command(
+    on_label: list[str] | None,
+    execute: str | None,
+    has_webhook: bool,
+    class_names: Sequence[str],
+    say: Callable[[str], None],
+) -> LabelCommand | None:
+    from filmstrip.app.on_label import LabelCommand
+    from filmstrip.errors import RecipeError, nearest
+
+    if execute is not None and not on_label:
+        raise RecipeError(
+            "--exec without --on-label",
+            "a label at which to run the command",
+            "name it: --on-label fall --exec 'notify-send fall'.",
+        )
+    if on_label and execute is None and not has_webhook:
+        raise RecipeError(
+            "--on-label without --exec or --webhook",
+            "what to do when the label begins",
+            "give a command, such as --exec 'notify-send fall', or an address to --webhook.",
+        )
+    for label in on_label or []:
+        if label not in class_names:
+            raise RecipeError(
+                f"--on-label {label}: not a class of this model",
+                "one of its classes",
+                nearest(label, class_names),
+            )
+    return None if execute is None else LabelCommand(execute, say)
+
+
+def _facts(sighting: Sighting, source: str) -> dict[str, str]:
+    return {
+        "FILMSTRIP_LABEL": sighting.prediction.label,
+        "FILMSTRIP_CONFIDENCE": f"{sighting.prediction.confidence:.6f}",
+        "FILMSTRIP_SOURCE": source,
+        "FILMSTRIP_TIME_SECONDS": f"{sighting.time_seconds:.3f}",
+    }
+
+
+def _event(sighting: Sighting, source: str) -> dict[str, object]:
+    answer = sighting.prediction
+    return {
+        "event": "end" if sighting.is_last else "label",
+        "source": source,
+        "time_seconds": round(sighting.time_seconds, 3),
+        "label": answer.label,
+        "confidence": answer.confidence,
+        "abstains": answer.abstains,
+        "probs": answer.probs,
+    }
+
+
+def _print(sighting: Sighting, source: str, as_json: bool) -> None:
+    from filmstrip.app.cli.console import output
+    from filmstrip.inference.timeline_files import clock_time
+
+    answer = sighting.prediction
+    if as_json:
+        text = json.dumps(_event(sighting, source))
+    else:
+        at = clock_time(sighting.time_seconds)
+        text = f"{at}  {source}  {answer.label}  {answer.confidence:.2f}"
+    output.print(text, soft_wrap=True, markup=False)
+
+
+def _summaries(watch: Watch, videos: Sequence[LiveVideo]) -> list[str]:
+    """For each video what was seen and what was left out."""
+    summaries = []
+    for stream, video, num_dropped in zip(watch.streams, videos, watch.num_dropped, strict=True):
+        words = [
+            f"{stream.num_frames} frames in {video.end_seconds:.1f} s",
+            f"{stream.num_seen} seen by the network",
+            f"{num_dropped + stream.num_late} dropped",
+        ]
+        if video.num_corrupt:
+            words.append(f"{video.num_corrupt} corrupt")
+        if stream.num_restarts:
+            words.append(f"{stream.num_restarts} beginnings after a pause")
+        if video.num_connections > 1:
+            words.append(f"opened {video.num_connections} times")
+        summaries.append(", ".join(words))
+    return summaries

@@ -1,0 +1,89 @@
+"""``filmstrip timeline``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(
+        epilog="Example: `filmstrip timeline run match.mp4 --min-length 2 --out match.srt`"
+    )(timeline)
+
+
+def timeline(
+    run: Annotated[Path, typer.Argument(help="A run folder or a model folder.")],
+    video: Annotated[Path, typer.Argument(help="A video file of any length.")],
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Write the segments to this file: .json, .csv, .srt or .vtt; may be repeated."
+        ),
+    ] = None,
+    probs: Annotated[
+        Path | None, typer.Option(help="Write the probabilities of every step to this CSV.")
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            help="Seconds that are looked at together, best the usual length of the clips that "
+            "the model was trained on; the model's longest clip if left out."
+        ),
+    ] = None,
+    enter: Annotated[
+        float, typer.Option(help="Probability from which a class begins a segment.")
+    ] = 0.6,
+    leave: Annotated[
+        float, typer.Option(help="Probability below which a class ends its segment.")
+    ] = 0.4,
+    min_length: Annotated[
+        float,
+        typer.Option(help="Seconds; shorter segments are dropped, as short interruptions closed."),
+    ] = 0.0,
+) -> None:
+    """Say what a long recording shows, and from when to when.
+
+    Each sampled frame passes through the network once. Memory does not grow with the recording. Any
+    model will do. Damaged parts of the file are left out, and said.
+    """
+    from filmstrip.app.cli.console import messages, output
+    from filmstrip.inference.predict import load
+    from filmstrip.inference.segments import Hysteresis, find_segments
+    from filmstrip.inference.timeline_files import (
+        clock_time,
+        write_segments,
+        writer_for,
+        writing_steps,
+    )
+    from filmstrip.video.address import file_address
+    from filmstrip.video.live import LiveVideo
+
+    def say(words: str) -> None:
+        messages.print(f"{video}: {words}", soft_wrap=True, markup=False)
+
+    rules = Hysteresis(enter, leave, min_length)
+    for path in out or []:
+        writer_for(path)
+    predictor = load(run)
+    reader = LiveVideo(file_address(str(video)), say)
+    steps = predictor.timeline(window).steps(reader)
+    if probs is not None:
+        steps = writing_steps(probs, steps, predictor.class_names)
+    segments = []
+    for segment in find_segments(steps, predictor.class_names, rules):
+        segments.append(segment)
+        times = [clock_time(at) for at in (segment.start_seconds, segment.end_seconds)]
+        output.print(
+            f"{times[0]}  {times[1]}  {segment.label}  {segment.confidence:.2f}",
+            soft_wrap=True,
+            markup=False,
+        )
+    for path in out or []:
+        write_segments(path, segments, str(video))
+    if reader.num_corrupt:
+        say(f"{reader.num_corrupt} corrupt packets or frames were left out")
+    messages.print(f"{len(segments)} segments in {clock_time(reader.end_seconds)}.")

@@ -1,0 +1,139 @@
+"""How a stream's features become answers: by states that are carried on, or by windows.
+
+A clip has an end and a stream has none. What a model learnt on clips of some seconds says little
+after an hour, and a mean over an hour no longer moves. So two states are carried, begun half a
+memory apart, and the older one answers until it is one memory old: an answer rests on the last half
+to whole memory. The default memory is the longest clip that the model takes in at its full rate.
+
+A model that needs a clip's end, or its whole, cannot be carried on. It can be asked about windows,
+a new one for each quarter of a window, whose features are kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from filmstrip.errors import RecipeError
+from filmstrip.inference.timeline import STEPS_PER_WINDOW, find_window
+from filmstrip.model.classifier import SequenceClassifier
+from filmstrip.model.specs import ClassifierSpec
+from filmstrip.model.streaming import State, check_can_step, step
+from filmstrip.video.sampling import RateSampling
+
+
+class Reading(Protocol):
+    """What reads one video from its first sampled frame on."""
+
+    def read(self, features: Tensor) -> Tensor:
+        """Logits (K,) after one more frame, of whose views ``features`` (V, D) are given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a model reads a stream.
+
+    Attributes:
+        frames_per_second: how often it looks.
+        longest_seconds: its longest clip.
+        begin: gives what reads a new video.
+    """
+
+    frames_per_second: float
+    longest_seconds: float
+    begin: Callable[[], Reading]
+
+
+def carried(
+    spec: ClassifierSpec, sequence: SequenceClassifier, memory_seconds: float | None
+) -> Method:
+    """One step of the head for each frame.
+
+    Raises:
+        RecipeError: the model cannot be streamed, or the memory is no length.
+    """
+    sampling = check_can_stream(spec)
+    rate = sampling.frames_per_second
+    longest_seconds = sampling.max_frames / rate
+    memory_seconds = longest_seconds if memory_seconds is None else memory_seconds
+    if not memory_seconds > 0:
+        raise RecipeError(
+            f"a memory of {memory_seconds:g} seconds",
+            "a number of seconds above 0",
+            "give the usual length of the clips that the model was trained on.",
+        )
+    half = 0 if math.isinf(memory_seconds) else math.ceil(memory_seconds * rate / 2 - 1e-9)
+    return Method(rate, longest_seconds, lambda: _Carried(sequence, half))
+
+
+def chunked(
+    spec: ClassifierSpec, sequence: SequenceClassifier, memory_seconds: float | None
+) -> Method:
+    """The head over the window of the last seconds, anew for each quarter of a window.
+
+    Raises:
+        RecipeError: the model has no such length by itself, or cannot take one that long.
+    """
+    window = find_window(spec, memory_seconds)
+    rate, num_frames = window.frames_per_second, window.num_frames
+    return Method(rate, num_frames / rate, lambda: _Windowed(sequence, num_frames))
+
+
+def check_can_stream(spec: ClassifierSpec) -> RateSampling:
+    """How often a model looks at a stream.
+
+    Raises:
+        RecipeError: it spreads its frames over a whole clip, or reads a clip from its end, too.
+    """
+    if not isinstance(spec.sampling, RateSampling):
+        raise RecipeError(
+            f"sampling.kind=uniform: this model spreads {spec.sampling.num_frames} frames over a "
+            "whole clip, and a stream has no whole",
+            "a model that looks at a fixed number of frames a second",
+            "train with --set sampling.kind=rate (the recipe lite-gru does); or answer in "
+            "overlapping windows with 'filmstrip stream --chunked' or 'filmstrip timeline'.",
+        )
+    check_can_step(spec.head)
+    return spec.sampling
+
+
+class _Carried:
+    def __init__(self, sequence: SequenceClassifier, half_memory_steps: int) -> None:
+        """``half_memory_steps`` lie between the beginnings of two states; 0 keeps one for ever."""
+        self._sequence = sequence
+        self._half_memory_steps = half_memory_steps
+        self._num_steps = 0
+        self._states: list[State | None] = []
+
+    def read(self, features: Tensor) -> Tensor:
+        half = self._half_memory_steps
+        if not self._states or (half and self._num_steps % half == 0):
+            self._states = [*self._states[-1:], None]
+        self._num_steps += 1
+        scaled = self._sequence.scaler(features)
+        steps = [step(self._sequence.head, scaled, state) for state in self._states]
+        self._states = [state for _, state in steps]
+        logits, _ = steps[0]  # (V, K)
+        return logits.mean(dim=0)
+
+
+class _Windowed:
+    def __init__(self, sequence: SequenceClassifier, num_frames: int) -> None:
+        self._sequence = sequence
+        self._hop = max(num_frames // STEPS_PER_WINDOW, 1)
+        self._window: deque[Tensor] = deque(maxlen=num_frames)
+        self._num_frames = 0
+        self._logits = torch.empty(0)
+
+    def read(self, features: Tensor) -> Tensor:
+        self._window.append(features)
+        self._num_frames += 1
+        if self._num_frames == 1 or self._num_frames % self._hop == 0:
+            self._logits = self._sequence.answer(torch.stack(list(self._window), dim=1))
+        return self._logits
