@@ -88,7 +88,8 @@ class VideoClassifier(Network):
         """Only real frames pass through the backbone; padding costs nothing and moves nothing."""
         steps = torch.arange(clips.shape[1], device=clips.device)
         is_real = steps[None, :] < lengths.to(clips.device)[:, None]  # (B, T)
-        embedded = self.backbone(self.backbone.normalise(clips[is_real]))  # (sum(lengths), D)
+        seen = self.backbone.normalise(clips[is_real])
+        embedded: Tensor = self.backbone(seen)  # (sum(lengths), D)
         features = embedded.new_zeros(*is_real.shape, embedded.shape[1])
         features[is_real] = embedded
         return features
