@@ -49,19 +49,19 @@ def history(num_epochs: int, val_accuracy: float) -> list[dict[str, str]]:
     ]
 
 
-def test_the_history_shows_its_values_and_the_kept_epoch(tmp_path: Path) -> None:
-    plot_history(history(5, 0.5), tmp_path / "a.png", kept_epoch=3)
-    plot_history(history(5, 0.5), tmp_path / "same.png", kept_epoch=3)
-    plot_history(history(5, 0.6), tmp_path / "value.png", kept_epoch=3)
-    plot_history(history(5, 0.5), tmp_path / "best.png", kept_epoch=4)
+def test_the_history_shows_its_values_and_the_best_epoch(tmp_path: Path) -> None:
+    plot_history(history(5, 0.5), tmp_path / "a.png", best_epoch=3)
+    plot_history(history(5, 0.5), tmp_path / "same.png", best_epoch=3)
+    plot_history(history(5, 0.6), tmp_path / "value.png", best_epoch=3)
+    plot_history(history(5, 0.5), tmp_path / "best.png", best_epoch=4)
     assert not differ(tmp_path / "a.png", tmp_path / "same.png")
     assert differ(tmp_path / "a.png", tmp_path / "value.png")
     assert differ(tmp_path / "a.png", tmp_path / "best.png")
 
 
 def test_a_history_of_one_epoch_shows_both_its_points(tmp_path: Path) -> None:
-    plot_history(history(1, 0.5), tmp_path / "a.png", kept_epoch=1)
-    plot_history(history(1, 0.8), tmp_path / "b.png", kept_epoch=1)
+    plot_history(history(1, 0.5), tmp_path / "a.png", best_epoch=1)
+    plot_history(history(1, 0.8), tmp_path / "b.png", best_epoch=1)
     assert differ(tmp_path / "a.png", tmp_path / "b.png")
 
 
@@ -165,7 +165,7 @@ def test_a_picture_replaces_an_older_one_whole(tmp_path: Path) -> None:
 
 
 def draw_chart(path: Path) -> None:
-    plot_history(history(5, 0.5), path, kept_epoch=1)
+    plot_history(history(5, 0.5), path, best_epoch=1)
 
 
 def draw_sheet(path: Path) -> None:

@@ -39,26 +39,6 @@ def test_features_are_the_mean_of_each_cell_of_the_grid(grid: int) -> None:
     torch.testing.assert_close(features, cells.flatten(1), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "vit_tiny_patch16_224"])
-@torch.no_grad()
-def test_several_stages_stand_side_by_side_each_as_by_itself(name: str) -> None:
-    torch.manual_seed(0)
-    both = build_backbone(timm_spec(name, stage=(1, 3), grid=2), 64).eval()
-    frames = torch.randn(2, 3, 64, 64)
-    apart = []
-    for stage in (1, 3):
-        alone = build_backbone(timm_spec(name, stage=stage, grid=2), 64).eval()
-        alone.trunk.load_state_dict(both.trunk.state_dict(), strict=False)
-        apart.append(alone(frames))
-    assert both(frames).shape == (2, both.num_features)
-    torch.testing.assert_close(both(frames), torch.cat(apart, dim=1), rtol=1e-4, atol=1e-4)
-
-
-def test_of_several_stages_the_one_that_is_not_there_is_named() -> None:
-    error = refusal(timm_spec("resnet18", stage=(3, 7)), 64)
-    assert error.given == "backbone.stage=7: resnet18 has 5 stages"
-
-
 def test_frames_are_normalised_channel_by_channel() -> None:
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (2, 3, 5, 7), dtype=np.uint8)

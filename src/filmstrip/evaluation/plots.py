@@ -58,14 +58,14 @@ class Mistake:
     confidence: float
 
 
-def plot_history(history: Sequence[Mapping[str, Any]], path: Path, *, kept_epoch: int) -> None:
-    """Draw loss and accuracy over the epochs, side by side, with the epoch that was kept marked.
+def plot_history(history: Sequence[Mapping[str, Any]], path: Path, *, best_epoch: int) -> None:
+    """Draw loss and accuracy over the epochs, side by side, with the best epoch marked.
 
     Args:
         history: a row for each epoch with ``epoch``, ``train_loss``, ``val_loss``,
             ``train_accuracy`` and ``val_accuracy``; numbers or their text.
         path: the PNG to write.
-        kept_epoch: the epoch whose weights were kept.
+        best_epoch: the epoch whose weights were kept.
     """
     epochs = [int(row["epoch"]) for row in history]
     # A line would hide what each of a few epochs gave, and one point alone makes no line.
@@ -76,7 +76,7 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: Path, *, kept_epoch
         for part, name, colour in (("train", "training", BLUE), ("val", "validation", ORANGE)):
             values = [float(row[f"{part}_{quantity}"]) for row in history]
             axes.plot(epochs, values, color=colour, label=name, marker=marker, markersize=3)
-        axes.axvline(kept_epoch, color=GREY, linestyle=":", linewidth=1, label="kept epoch")
+        axes.axvline(best_epoch, color=GREY, linestyle=":", linewidth=1, label="best epoch")
         axes.set_xlabel("epoch", color=INK, fontsize=9)
         axes.set_title(quantity, loc="left", fontsize=10, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -84,7 +84,7 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: Path, *, kept_epoch
         if quantity == "accuracy":
             axes.set_ylim(-0.02, 1.02)
             axes.yaxis.set_major_formatter("{x:.0%}")
-    title = f"Training: kept epoch {kept_epoch} of {epochs[-1]}"
+    title = f"Training: best epoch {best_epoch} of {epochs[-1]}"
     figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
     save(figure, path)
 

@@ -28,9 +28,9 @@ class Backbone(nn.Module):
     """A trunk that makes feature maps, averaged over the cells of a grid.
 
     Args:
-        trunk: ``frames`` (N, 3, H, W) to maps (N, C, h, w), or to a list of such maps, which are
-            pooled each by itself and stand side by side.
-        num_channels: of all those maps together.
+        trunk: ``frames`` (N, 3, H, W) to maps (N, num_channels, h, w), or to a list of such maps
+            of which the last counts.
+        num_channels: of those maps.
         grid: cells along each side of the pooling grid.
         mean: of each colour channel in [0, 1], subtracted before the trunk.
         std: of each colour channel, divided by.
@@ -81,13 +81,10 @@ class Backbone(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Features (N, D) of normalised ``frames`` (N, 3, H, W)."""
         maps = self.trunk(frames)
-        if isinstance(maps, Tensor):
-            maps = [maps]
-        return torch.cat([self._pool(each) for each in maps], dim=1)
-
-    def _pool(self, maps: Tensor) -> Tensor:
+        if isinstance(maps, (list, tuple)):
+            maps = maps[-1]
         if self.grid == 1:
-            return maps.mean(dim=(2, 3))
+            return maps.mean(dim=(2, 3))  # type: ignore[no-any-return]
         return F.adaptive_avg_pool2d(maps, self.grid).flatten(1)  # (N, C, g, g) to (N, C · g²)
 
     def units(self) -> list[nn.Module]:

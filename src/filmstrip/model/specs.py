@@ -29,9 +29,6 @@ Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_as_t
 SomeSizes = Annotated[Sizes, Field(min_length=1)]
 """``Sizes``, at least one."""
 
-SomeStages = Annotated[tuple[int, ...], Field(min_length=1)]
-"""Several stages of a backbone, in any order."""
-
 Grid = Annotated[int, Field(ge=1, le=7)]
 """Cells along each side of the pooling grid; 1 pools a frame to one vector."""
 
@@ -44,8 +41,7 @@ class TimmBackboneSpec(Spec):
 
     Attributes:
         name: timm's name, such as ``vgg16`` or ``tf_efficientnet_lite0``.
-        stage: which of timm's feature stages to read; -1 is the last, ``[3, 4]`` is two, side by
-            side.
+        stage: which of timm's feature stages to read; -1 is the last.
         grid: cells along each side of the pooling grid.
         weights: ``imagenet``, or ``none`` for random weights.
         trainable: how many of the last units learn; 0 freezes the backbone, -1 trains it whole.
@@ -53,15 +49,10 @@ class TimmBackboneSpec(Spec):
 
     kind: Literal["timm"] = "timm"
     name: str
-    stage: int | SomeStages = -1
+    stage: int = -1
     grid: Grid = 1
     weights: Literal["imagenet", "none"] = "imagenet"
     trainable: TrainableUnits = 0
-
-    @property
-    def stages(self) -> tuple[int, ...]:
-        """The stages to read, however many."""
-        return (self.stage,) if isinstance(self.stage, int) else self.stage
 
 
 class ConvNetSpec(Spec):

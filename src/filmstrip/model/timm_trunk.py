@@ -43,7 +43,7 @@ def pretrained_config(name: str) -> Mapping[str, Any]:
 
 
 def build_trunk(spec: TimmBackboneSpec, input_size: int) -> tuple[nn.Module, int]:
-    """A trunk with fresh random weights, and the number of channels of all its maps together.
+    """A trunk with fresh random weights, and the number of channels of its maps.
 
     Args:
         spec: which network, and up to which stage.
@@ -56,13 +56,13 @@ def build_trunk(spec: TimmBackboneSpec, input_size: int) -> tuple[nn.Module, int
     made_for = pretrained_config(spec.name)["input_size"][1]
     try:
         trunk = create_network(
-            spec.name, input_size, out_indices=spec.stages, **_CUT_OFF_AT_A_STAGE
+            spec.name, input_size, out_indices=(spec.stage,), **_CUT_OFF_AT_A_STAGE
         )
         if input_size != made_for:
             _show_one_frame(trunk, input_size)
     except _TIMM_ERRORS as error:
         raise _refusal(spec, input_size, error) from error
-    return trunk, sum(trunk.feature_info.channels())
+    return trunk, trunk.feature_info.channels()[-1]
 
 
 def create_network(name: str, input_size: int, **options: Any) -> Any:
@@ -104,10 +104,9 @@ def _refusal(spec: TimmBackboneSpec, input_size: int, error: Exception) -> Recip
             "a network of which timm can give the maps of a stage",
             "choose another, such as resnet50, convnext_tiny or tf_efficientnet_lite0.",
         )
-    missing = [stage for stage in spec.stages if not -num_stages <= stage < num_stages]
-    if missing:
+    if not -num_stages <= spec.stage < num_stages:
         return RecipeError(
-            f"backbone.stage={missing[0]}: {spec.name} has {num_stages} stages",
+            f"backbone.stage={spec.stage}: {spec.name} has {num_stages} stages",
             f"a stage from 0 to {num_stages - 1}, or -1 for the last",
             "change it with --set backbone.stage=N.",
         )

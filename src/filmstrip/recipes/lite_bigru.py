@@ -41,6 +41,7 @@ RECIPE = Recipe(
         schedule="cosine",
         label_smoothing=0.1,
         gradient_clip=1.0,
+        refit=True,
         views=("plain", "flip"),
         augmentation=Augmentation(temporal_crop=0.7),
     ),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from filmstrip.model.specs import BackboneSpec, HeadSpec, ScalerSpec, Spec
 from filmstrip.video.sampling import Sampling
@@ -30,9 +30,10 @@ class TrainingSpec(Spec):
         class_weights: ``balanced`` weighs each class by the inverse of its number of clips.
         gradient_clip: largest norm of the gradient; 0 for none.
         early_stopping: epochs without a better ``monitor`` after which training ends; 0 for never.
-        monitor: what decides on the best epoch.
-        keep: which epoch's weights the model gets: the ``best``, or the ``last``, which a schedule
-            that ends at zero makes a good one where few clips are left to choose by.
+        monitor: what decides on the best epoch, whose weights are kept.
+        refit: train once more when the validation part has had its say (on the temperature), now
+            on training and validation part together, for all epochs. With few clips those of the
+            validation part are dear. Validation figures are those of the first training.
         precision: ``32``; ``bf16`` or ``16`` for mixed precision; ``auto`` for bf16 where a GPU
             has it.
         views: what a frozen backbone sees of each training clip; all are cached, one is drawn at
@@ -56,12 +57,21 @@ class TrainingSpec(Spec):
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0
     early_stopping: Annotated[int, Field(ge=0)] = 0
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
-    keep: Literal["best", "last"] = "best"
+    refit: bool = False
     precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(str)] = "auto"
     views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
     augmentation: Augmentation = Augmentation()
     gpu_memory_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _can_refit(self) -> Self:
+        if self.refit and (self.early_stopping or self.schedule == "plateau"):
+            raise ValueError(
+                "refit=true trains without a validation part: it goes with early_stopping=0 and a "
+                "schedule other than plateau"
+            )
+        return self
 
 
 class SplitSpec(Spec):

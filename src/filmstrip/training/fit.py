@@ -35,18 +35,19 @@ from filmstrip.training.reporter import Advance
 def fit(
     learner: Learner,
     training_batches: DataLoader[Any],
-    validation_batches: DataLoader[Any],
+    validation_batches: DataLoader[Any] | None,
     training: TrainingSpec,
     folder: Path,
     resume: bool,
     advance: Advance,
 ) -> None:
-    """Train, and leave the weights of the epoch to keep in ``learner.network``.
+    """Train, and leave the weights of the best epoch in ``learner.network``.
 
     Args:
         learner: what learns.
         training_batches: the training part.
-        validation_batches: the validation part, which decides on the best epoch.
+        validation_batches: the validation part, which decides on the best epoch; None to take the
+            last.
         training: how.
         folder: gets ``checkpoints/best.ckpt`` and ``last.ckpt``, ``history.csv``, ``logs/``.
         resume: go on from ``last.ckpt`` where there is one.
@@ -56,7 +57,9 @@ def fit(
         KeyboardInterrupt: Ctrl-C; the last whole epoch is kept, ``resume`` goes on from it.
         StorageError: the disk is full; likewise.
     """
-    checkpoints = Checkpoints(folder / "checkpoints", training.monitor, training.keep)
+    checkpoints = Checkpoints(
+        folder / "checkpoints", training.monitor if validation_batches else None
+    )
     interruption = Interruption()
     watchers: list[Callback] = [
         checkpoints,

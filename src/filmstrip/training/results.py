@@ -23,7 +23,6 @@ from filmstrip.evaluation.plots import (
 from filmstrip.features.source import ClipReader
 from filmstrip.model.classifier import CARD_FILE
 from filmstrip.model.specs import ClassifierSpec
-from filmstrip.recipes.recipe import TrainingSpec
 from filmstrip.storage import replacing
 from filmstrip.training.answers import Answers, write_predictions
 from filmstrip.training.card import model_card
@@ -47,7 +46,7 @@ def publish(
     """
     metrics = measure(answers, spec)
     write_predictions(folder, answers)
-    _draw(folder, answers, metrics, request.recipe.training)
+    _draw(folder, answers, metrics, request.recipe.training.monitor)
     with replacing(folder.model / CARD_FILE) as temporary:
         temporary.write_text(model_card(request, metrics), encoding="utf-8")
     folder.write_json(folder.metrics_file, metrics)
@@ -128,16 +127,15 @@ def _metadata(answers: Answers) -> NDArray[np.float64]:
 
 
 def _draw(
-    folder: RunFolder, answers: Sequence[Answers], metrics: dict[str, Any], training: TrainingSpec
+    folder: RunFolder, answers: Sequence[Answers], metrics: dict[str, Any], monitor: str
 ) -> None:
     """Draw the pictures below ``plots/``."""
     class_names = answers[0].index.class_names
     with folder.history_file.open(encoding="utf-8", newline="") as file:
         history = list(csv.DictReader(file))
-    choose = min if training.monitor == "val_loss" else max
-    kept = choose(history, key=lambda row: float(row[training.monitor]))
-    kept = history[-1] if training.keep == "last" else kept
-    plot_history(history, folder.plots / "history.png", kept_epoch=int(kept["epoch"]))
+    choose = min if monitor == "val_loss" else max
+    best = choose(history, key=lambda row: float(row[monitor]))
+    plot_history(history, folder.plots / "history.png", best_epoch=int(best["epoch"]))
     test = metrics.get("test")
     if test is None:
         return

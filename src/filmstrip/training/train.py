@@ -204,7 +204,6 @@ class _Trainer:
         write_splits(index, folder.splits_file)
         if self._must_pretrain:
             inputs = self._pretrained(folder, index, inputs)
-        torch.manual_seed(self.recipe.training.seed)
         spec = ClassifierSpec(
             class_names=index.class_names,
             sampling=self.recipe.sampling,
@@ -216,18 +215,33 @@ class _Trainer:
             weights_origin=inputs.weights_origin,
             views=self.recipe.views,
         )
+        classifier, logits = self._learn(folder.path, spec, index, inputs)
+        spec = calibrated(spec, logits, index)
+        if self.recipe.training.refit:
+            is_val = [row.split == "val" for row in index.rows]
+            splits = ["train" if row.split == "val" else row.split for row in index.rows]
+            everything = index.with_splits(splits)
+            classifier, refitted = self._learn(folder.path / "refit", spec, everything, inputs)
+            # Of the validation part count the answers of the classifier that never learnt from it.
+            logits = torch.where(torch.tensor(is_val)[:, None], logits, refitted)
+        classifier.spec = spec
+        classifier.save(folder.model)
+        probs = probabilities(logits, spec.temperature).numpy()
+        facts = [inputs.extraction[row].facts for row in index.rows]
+        return Answers(index, probs, facts, spec)
+
+    def _learn(
+        self, path: Path, spec: ClassifierSpec, index: VideoIndex, inputs: _Inputs
+    ) -> tuple[VideoClassifier, Tensor]:
+        """A classifier that learnt from the training part, and its logits (N, K) of every clip."""
+        torch.manual_seed(self.recipe.training.seed)
         is_frozen = inputs.backbone.is_frozen
         # Parts that train the backbone must each start from the same weights.
         backbone = inputs.backbone if is_frozen else copy.deepcopy(inputs.backbone)
         classifier = VideoClassifier(spec, backbone)
         network: Network = classifier.sequence if is_frozen else classifier
-        self._fit(network, classifier, folder, index, inputs.extraction)
-        logits = _logits(network, self._clips(index, inputs.extraction))
-        classifier.spec = calibrated(spec, logits, index)
-        classifier.save(folder.model)
-        probs = probabilities(logits, classifier.spec.temperature).numpy()
-        facts = [inputs.extraction[row].facts for row in index.rows]
-        return Answers(index, probs, facts, classifier.spec)
+        self._fit(network, classifier, path, index, inputs.extraction)
+        return classifier, _logits(network, self._clips(index, inputs.extraction))
 
     def _check_sides(self, index: VideoIndex) -> None:
         """Refuse what cannot be learnt from, and tell of what makes the figures doubtful."""
@@ -296,7 +310,7 @@ class _Trainer:
         self,
         network: Network,
         classifier: VideoClassifier,
-        folder: RunFolder,
+        path: Path,
         index: VideoIndex,
         extraction: Extraction,
     ) -> None:
@@ -314,13 +328,15 @@ class _Trainer:
             classifier.sequence.head.regularised_weights(),
             [p for p in classifier.backbone.parameters() if p.requires_grad],
         )
-        with self.reporter.phase("Training", training.epochs) as advance:
+        has_val = bool(len(held_out))
+        title = "Training" if has_val else "Training on all but the test part"
+        with self.reporter.phase(title, training.epochs) as advance:
             fit(
                 learner,
                 training_batches(seen, training.batch_size),
-                evaluation_batches(held_out, training.batch_size),
+                evaluation_batches(held_out, training.batch_size) if has_val else None,
                 training,
-                folder.path,
+                path,
                 self.resume,
                 advance,
             )
