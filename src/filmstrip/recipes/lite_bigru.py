@@ -33,8 +33,8 @@ RECIPE = Recipe(
         members=5,
     ),
     training=TrainingSpec(
-        epochs=40,
-        batch_size=32,
+        epochs=30,
+        batch_size=16,
         optimizer="adamw",
         learning_rate=2e-3,
         weight_decay=0.01,

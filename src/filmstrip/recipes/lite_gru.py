@@ -31,10 +31,11 @@ RECIPE = Recipe(
         input_norm=True,
         input_dropout=0.3,
         dropout=0.5,
+        members=3,
     ),
     training=TrainingSpec(
         epochs=30,
-        batch_size=32,
+        batch_size=16,
         optimizer="adamw",
         learning_rate=2e-3,
         weight_decay=0.01,
