@@ -4,8 +4,8 @@
 
 DATA is the UT-Interaction folder (six classes of twenty clips, groups from ``seqNN``), WEIGHTS the
 folder of the ImageNet weights that the commands below name. Each line of the table is a command,
-or a control of ``order_blind.py``; runs are kept below ``runs/results``, and a finished one is
-taken as it is. Delete the runs of a recipe that has changed.
+or a control of ``order_blind.py``; runs are kept below ``runs/results`` and taken up again. Delete
+those of a recipe that has changed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from order_blind import mean_and_deviation, shuffled_cache
 from rich.console import Console
 
 from filmstrip.recipes.catalogue import load_recipe
+from filmstrip.training.run_folder import RunFolder
 
 NUM_FOLDS = 5
 SEEDS = (0, 1, 2)
@@ -92,6 +93,8 @@ ROWS = (
 def run(row: Row, data: Path, weights: Path, seed: int) -> dict[str, Any]:
     """The figures of one run, trained now or taken up."""
     out = RUNS / f"{row.name}-{seed}"
+    if is_finished(row, out, seed):
+        return json.loads((out / "metrics.json").read_text())
     command = row.command(str(data), str(weights), str(out), seed)
     environment = dict(os.environ)
     if row.is_shuffled:
@@ -103,8 +106,16 @@ def run(row: Row, data: Path, weights: Path, seed: int) -> dict[str, Any]:
         stdout=subprocess.DEVNULL,
         env=environment,
     )
-    metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
-    return metrics
+    return json.loads((out / "metrics.json").read_text())
+
+
+def is_finished(row: Row, out: Path, seed: int) -> bool:
+    """Whether the run is there, of the recipe as it is now; how this words its source may change."""
+    if not (out / "metrics.json").is_file():
+        return False
+    recipe = load_recipe(row.recipe, [f"training.seed={seed}", *row.overrides])
+    begun = RunFolder(out).request().recipe
+    return begun.model_copy(update={"deviations": recipe.deviations}) == recipe
 
 
 def table_line(label: str, results: list[dict[str, Any]]) -> str:

@@ -89,7 +89,8 @@ def check_can_stream(spec: ClassifierSpec) -> RateSampling:
     """How often a model looks at a stream.
 
     Raises:
-        RecipeError: it spreads its frames over a whole clip, or reads a clip from its end, too.
+        RecipeError: it spreads its frames over a whole clip, cuts that up, or reads it from its
+            end, too.
     """
     if not isinstance(spec.sampling, RateSampling):
         raise RecipeError(
@@ -98,6 +99,14 @@ def check_can_stream(spec: ClassifierSpec) -> RateSampling:
             "a model that looks at a fixed number of frames a second",
             "train with --set sampling.kind=rate (the recipe lite-gru does); or answer in "
             "overlapping windows with 'filmstrip stream --chunked' or 'filmstrip timeline'.",
+        )
+    if spec.num_temporal_crops > 1:
+        raise RecipeError(
+            f"num_temporal_crops={spec.num_temporal_crops}: this model cuts a whole clip into "
+            "several, and a stream has no whole",
+            "a model that reads each frame once, in order",
+            "train with --set num_temporal_crops=1; or answer in overlapping windows with "
+            "'filmstrip stream --chunked' or 'filmstrip timeline'.",
         )
     check_can_step(spec.head)
     return spec.sampling

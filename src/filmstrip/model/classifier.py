@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from filmstrip.errors import RunError, WeightsError
 from filmstrip.model.backbone import Backbone, build_backbone
@@ -22,6 +23,7 @@ from filmstrip.model.head import Head, Network, build_head
 from filmstrip.model.scaler import Scaler
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.storage import replacing
+from filmstrip.video.transforms import temporal_crops
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -38,13 +40,23 @@ class SequenceClassifier(Network):
 
     def __init__(self, spec: ClassifierSpec, num_features: int) -> None:
         super().__init__()
+        self.num_temporal_crops = spec.num_temporal_crops
         self.scaler = Scaler(spec.scaler, num_features)
         self.head: Head = build_head(spec.head, self.scaler.num_features, len(spec.class_names))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Logits (B, K) of ``features`` (B, T, D) with ``lengths`` (B,)."""
-        logits: Tensor = self.head(self.scaler(features), lengths)
-        return logits
+        """Logits (B, K) of ``features`` (B, T, D) with ``lengths`` (B,): the temporal crops' mean."""
+        scaled = self.scaler(features)
+        if self.num_temporal_crops == 1:
+            logits: Tensor = self.head(scaled, lengths)
+            return logits
+        by_clip = [temporal_crops(n, self.num_temporal_crops) for n in lengths.tolist()]
+        answers = []
+        for crops in zip(*by_clip, strict=True):
+            cut = [clip[crop] for clip, crop in zip(scaled, crops, strict=True)]
+            cut_lengths = torch.tensor([len(clip) for clip in cut])
+            answers.append(self.head(pad_sequence(cut, batch_first=True), cut_lengths))
+        return torch.stack(answers).mean(dim=0)
 
     def member_logits(self, sequences: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, M, K) of features (B, T, D)."""

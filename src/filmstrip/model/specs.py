@@ -185,6 +185,7 @@ class ClassifierSpec(Spec):
         recipe: name of the recipe that it was trained with.
         weights_origin: where the backbone's weights came from, in words.
         views: how each clip is shown when it answers; the logits are averaged.
+        num_temporal_crops: into how many runs of frames it is cut when it answers, likewise.
         temperature: what the logits are divided by before the softmax; found on validation clips.
         threshold: the confidence below which it would rather not answer; None to answer always.
     """
@@ -198,5 +199,6 @@ class ClassifierSpec(Spec):
     recipe: str = ""
     weights_origin: str = ""
     views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
+    num_temporal_crops: Annotated[int, Field(ge=1)] = 1
     temperature: Annotated[float, Field(gt=0)] = 1.0
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None

@@ -102,6 +102,9 @@ class Recipe(Spec):
         split: how clips are shared out.
         views: how each clip is shown when the model answers; the logits are averaged. Add ``flip``
             only where left and right mean the same.
+        num_temporal_crops: when the model answers, it reads so many overlapping runs of a clip's
+            frames, each of four fifths of them, evenly spread; the logits are averaged. 1 to read
+            the clip whole, which a model that streams must.
     """
 
     name: str
@@ -115,6 +118,7 @@ class Recipe(Spec):
     training: TrainingSpec = TrainingSpec()
     split: SplitSpec = SplitSpec()
     views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
+    num_temporal_crops: Annotated[int, Field(ge=1)] = 1
 
     @property
     def extracted_views(self) -> tuple[View, ...]:

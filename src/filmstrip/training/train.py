@@ -214,6 +214,7 @@ class _Trainer:
             recipe=self.recipe.name,
             weights_origin=inputs.weights_origin,
             views=self.recipe.views,
+            num_temporal_crops=self.recipe.num_temporal_crops,
         )
         classifier, logits = self._learn(folder.path, spec, index, inputs)
         spec = calibrated(spec, logits, index)
