@@ -20,11 +20,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from order_blind import mean_and_deviation, shuffled_cache
 from rich.console import Console
 
 from filmstrip.recipes.catalogue import load_recipe
 from filmstrip.training.run_folder import RunFolder
+from order_blind import mean_and_deviation, shuffled_cache
 
 NUM_FOLDS = 5
 SEEDS = (0, 1, 2)
@@ -36,7 +36,11 @@ SELECTION = Path(__file__).with_name("selection.md")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a recipe, the weights file it takes, and its overrides."""
+    """One line of the table: a recipe, the weights file it takes, and its overrides.
+
+    ``note`` tells it from other rows of the recipe; ``is_shuffled`` says that the frames of its
+    features are put in random order.
+    """
 
     recipe: str
     weights: str = ""
@@ -46,14 +50,12 @@ class Row:
 
     @property
     def name(self) -> str:
-        shuffled = ("shuffled",) if self.is_shuffled else ()
-        if self.note:
-            return "-".join([self.recipe, *self.note.split(), *shuffled])
-        return "-".join([self.recipe, *(text.replace("=", "-") for text in self.overrides)])
+        more = self.note.split() or [text.replace("=", "-") for text in self.overrides]
+        return "-".join([self.recipe, *more])
 
     @property
     def label(self) -> str:
-        return f"`{self.recipe}`{', ' if self.note else ''}{self.note}"
+        return f"`{self.recipe}`, {self.note}" if self.note else f"`{self.recipe}`"
 
     def command(self, data: str, weights: str, out: str, seed: int) -> list[str]:
         command = ["filmstrip", "train", data, "--recipe", self.recipe, "--out", out]
@@ -110,7 +112,7 @@ def run(row: Row, data: Path, weights: Path, seed: int) -> dict[str, Any]:
 
 
 def is_finished(row: Row, out: Path, seed: int) -> bool:
-    """Whether the run is there, of the recipe as it is now; how this words its source may change."""
+    """Whether the run is there, of the recipe as it is now but for the words of its deviations."""
     if not (out / "metrics.json").is_file():
         return False
     recipe = load_recipe(row.recipe, [f"training.seed={seed}", *row.overrides])

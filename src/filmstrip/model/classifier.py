@@ -45,7 +45,7 @@ class SequenceClassifier(Network):
         self.head: Head = build_head(spec.head, self.scaler.num_features, len(spec.class_names))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Logits (B, K) of ``features`` (B, T, D) with ``lengths`` (B,): the temporal crops' mean."""
+        """Logits (B, K) of ``features`` (B, T, D) with ``lengths`` (B,), over temporal crops."""
         scaled = self.scaler(features)
         if self.num_temporal_crops == 1:
             logits: Tensor = self.head(scaled, lengths)

@@ -152,7 +152,7 @@ def temporal_crop(num_frames: int, smallest_share: float, generator: Generator) 
 
 
 def temporal_crops(num_frames: int, num_crops: int) -> list[slice]:
-    """``num_crops`` runs of a clip's frames, each of four fifths of them, from its start to its end.
+    """Runs of a clip's frames, each of four fifths of them, spread from its start to its end.
 
     A single one keeps all.
     """
