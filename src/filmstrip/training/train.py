@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from filmstrip.training.calibrate import calibrated
 from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches, training_batches
 from filmstrip.training.fit import fit
 from filmstrip.training.learner import Learner
+from filmstrip.training.passes import all_features, all_logits
 from filmstrip.training.pretrain import FrameParts, pretrain
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.results import publish
@@ -242,7 +242,7 @@ class _Trainer:
         classifier = VideoClassifier(spec, backbone)
         network: Network = classifier.sequence if is_frozen else classifier
         self._fit(network, classifier, path, index, inputs.extraction)
-        return classifier, _logits(network, self._clips(index, inputs.extraction))
+        return classifier, all_logits(network, self._clips(index, inputs.extraction))
 
     def _check_sides(self, index: VideoIndex) -> None:
         """Refuse what cannot be learnt from, and tell of what makes the figures doubtful."""
@@ -320,7 +320,7 @@ class _Trainer:
         held_out = self._clips(index.subset("val"), extraction)
         scaler = classifier.sequence.scaler
         if scaler.needs_fit:
-            scaler.fit(_features(classifier, seen))
+            scaler.fit(all_features(classifier, seen))
         learner = Learner(
             network,
             training,
@@ -349,28 +349,6 @@ class _Trainer:
         classes = np.arange(len(index.class_names))
         weights = compute_class_weight("balanced", classes=classes, y=labels)
         return torch.tensor(weights, dtype=torch.float32)
-
-
-def _logits(network: Network, clips: StoredClips) -> Tensor:
-    """Logits (N, K) for clips of the store, in their order, averaged over the clips' views."""
-    network.eval()
-    logits = []
-    with torch.inference_mode():
-        for view in clips.each_view():
-            batches = evaluation_batches(view, batch_size=16)
-            logits.append(torch.cat([network(batch, lengths) for batch, lengths, _ in batches]))
-    return torch.stack(logits).mean(dim=0)
-
-
-def _features(classifier: VideoClassifier, clips: StoredClips) -> Iterator[Tensor]:
-    """The backbone's features (T, D) of each clip and view, for a scaler to be fitted on."""
-    views = clips.each_view()
-    for sequence, _ in (view[index] for view in views for index in range(len(clips))):
-        if sequence.ndim == 2:
-            yield sequence
-        else:
-            with torch.inference_mode():
-                yield classifier.backbone.eval()(classifier.backbone.normalise(sequence))
 
 
 def _limit_gpu_memory(fraction: float) -> None:
