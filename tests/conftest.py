@@ -37,6 +37,7 @@ QUICK = {
         "training.views=[plain]",  # left and right are classes of their own
         "training.epochs=3",
         "training.batch_size=8",
+        "training.refit=false",
     ),
     "cnn-lstm": (
         "framing.size=32",

@@ -60,7 +60,13 @@ def evaluate_run(
         parts = [(classifier, _labelled_as(classifier, open_index(data), split))]
     else:
         folder = RunFolder(run)
-        index = folder.without_skipped(folder.request().open_index())
+        request = folder.request()
+        if split == "val" and request.recipe.training.refit:
+            reporter.note(
+                "WARNING: training.refit: the model has learnt from the validation part, too. "
+                "metrics.json has the figures of one that had not."
+            )
+        index = folder.without_skipped(request.open_index())
         parts = [
             (load_classifier(part.path), _own_split(part, index, split))
             for part in folder.folds or [folder]
