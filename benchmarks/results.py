@@ -31,7 +31,7 @@ SEEDS = (0, 1, 2)
 RUNS = Path("runs/results")
 PAGE = Path("docs/results.md")
 SELECTION = Path(__file__).with_name("selection.md")
-"""How the settings of our own recipes were chosen; part of the page."""
+"""Written by hand, part of the page: what the table shows of our own recipes, and their choice."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +157,10 @@ def page(lines: list[str], leaks: str) -> str:
     return f"""# Results on UT-Interaction
 
 Six actions of two people, 120 clips in 20 sequences (`seqNN` in the file name). Five folds, whole
-sequences held out; in each fold a validation part of whole sequences chooses the epoch and the
-temperature, and the test part is read once. Each figure is the mean over {len(SEEDS)} seeds (split,
-weights, shuffling) of the mean over the folds; the deviation is that of the \
-{len(SEEDS) * NUM_FOLDS} folds, of 24 clips each.
+sequences held out; in each fold a validation part of whole sequences gives the temperature and
+chooses the epoch, or, with `training.refit`, is then learnt from, too. The test part is read once.
+Each figure is the mean over {len(SEEDS)} seeds (split, weights, shuffling) of the mean over the
+folds; the deviation is that of the {len(SEEDS) * NUM_FOLDS} folds, of 24 clips each.
 
 {leaks}
 
@@ -178,11 +178,11 @@ The source of `resnet50-gru` trains its ResNet-50 from scratch; here it is given
 `xception-gru` is missing because no public package carries Xception's weights. I3D, pretrained on
 Kinetics-400 video, with a linear model reaches 0.84 on these clips.
 
-Blind to the order of frames are the last rows, from `mean-linear` on. `same features` are those of
-`lite-gru`: the same frames, stage, grid, projection and mirrored copies. For `frames shuffled` the
-features of each clip were put in random order before `lite-gru` was trained and tested on them. For
-the mean and deviation over time, the regularisation is the best of five on the test parts, which
-flatters that row alone. What a recurrent recipe has above these, it owes to order.
+The last rows, from `mean-linear` on, are blind to the order of frames. `same features` are those of
+`lite-gru`: the same frames, stage, grid and mirrored copies, for `mean-linear` the same projection,
+too. For `frames shuffled` the features of each clip were put in random order before `lite-gru` was
+trained and tested on them. For the mean and deviation over time, the regularisation is the best of
+five on the test parts, which flatters that row alone.
 
 {SELECTION.read_text(encoding="utf-8").strip()}
 

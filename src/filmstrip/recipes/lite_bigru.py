@@ -1,6 +1,6 @@
-"""The most accurate on few clips: several GRUs that read both ways answer together.
+"""Several GRUs that read both ways answer together, to a clip and to its mirror image.
 
-Ours. As ``lite-gru``, but five heads read the sequence from both ends, and the answers to a clip
+Ours, for where nothing has to be streamed. As ``lite-gru``, but five heads read the sequence from both ends, and the answers to a clip
 and to its mirror image are averaged. It cannot be streamed frame by frame. Where left and right are
 classes of their own, switch mirroring off: ``--set views=[plain] --set training.views=[plain]``.
 """
