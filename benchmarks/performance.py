@@ -173,7 +173,7 @@ def draw(rows: list[dict[str, Any]]) -> None:
         axes.bar_label(bars, fmt="%.1f", fontsize=8, padding=2)
     axes.set_xticks(places, [row["title"] for row in rows])
     axes.set_ylabel("speed relative to batches")
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=4)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(CHART, dpi=120)
 

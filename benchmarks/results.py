@@ -96,7 +96,7 @@ def run(row: Row, data: Path, weights: Path, seed: int) -> dict[str, Any]:
     """The figures of one run, trained now or taken up."""
     out = RUNS / f"{row.name}-{seed}"
     if is_finished(row, out, seed):
-        return json.loads((out / "metrics.json").read_text())
+        return read_metrics(out)
     command = row.command(str(data), str(weights), str(out), seed)
     environment = dict(os.environ)
     if row.is_shuffled:
@@ -108,7 +108,12 @@ def run(row: Row, data: Path, weights: Path, seed: int) -> dict[str, Any]:
         stdout=subprocess.DEVNULL,
         env=environment,
     )
-    return json.loads((out / "metrics.json").read_text())
+    return read_metrics(out)
+
+
+def read_metrics(out: Path) -> dict[str, Any]:
+    metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return metrics
 
 
 def is_finished(row: Row, out: Path, seed: int) -> bool:

@@ -12,6 +12,7 @@ import typer
 
 from filmstrip.app.cli import (
     cache,
+    compare,
     compare_runs,
     data,
     demo,
@@ -19,6 +20,7 @@ from filmstrip.app.cli import (
     extract,
     predict,
     recipes,
+    split,
     stream,
     timeline,
     train,
@@ -38,8 +40,20 @@ app = typer.Typer(
     epilog="Start with: `filmstrip demo --out demo`",
 )
 for group in (
-    *(train, predict, stream, timeline, compare_runs),
-    *(demo, recipes, doctor, data, extract, tune, cache),
+    train,
+    predict,
+    stream,
+    timeline,
+    compare,
+    compare_runs,
+    demo,
+    recipes,
+    doctor,
+    split,
+    data,
+    extract,
+    tune,
+    cache,
 ):
     group.add_to(app)
 
