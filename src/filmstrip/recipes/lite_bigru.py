@@ -1,6 +1,6 @@
 """Several GRUs that read both ways answer together, to a clip and to its mirror image.
 
-Ours, for where nothing has to be streamed. As ``lite-gru``, but five heads read the sequence from
+Ours. For where nothing has to be streamed: as ``lite-gru``, but five heads read the sequence from
 both ends, and the answers to a clip and to its mirror image are averaged. Where left and right are
 classes of their own, switch mirroring off: ``--set views=[plain] --set training.views=[plain]``.
 """
