@@ -22,7 +22,7 @@ from filmstrip.model.specs import (
 )
 from filmstrip.recipes.catalogue import RECIPE_NAMES, load_recipe
 from filmstrip.video.sampling import RateSampling
-from filmstrip.video.transforms import Framing
+from filmstrip.video.transforms import Framing, View
 
 STREAMED: dict[str, HeadSpec] = {
     "gru-mean-max-lags": RecurrentHeadSpec(
@@ -30,16 +30,30 @@ STREAMED: dict[str, HeadSpec] = {
     ),
     "lstm-attention": RecurrentHeadSpec(cell="lstm", hidden=(5,), pooling="attention", dense=(4,)),
     "mean-linear": MeanLinearHeadSpec(),
+    "three-members": RecurrentHeadSpec(
+        hidden=(4,),
+        pooling="mean",
+        differences=(1,),
+        magnitudes=True,
+        departures=True,
+        input_norm=True,
+        members=3,
+    ),
 }
 OTHERS: dict[str, HeadSpec] = {
     "two-way-lstm-max-lag": RecurrentHeadSpec(
-        cell="lstm", hidden=(5, 3), bidirectional=True, pooling="max", differences=(2,)
+        cell="lstm",
+        hidden=(5, 3),
+        bidirectional=True,
+        pooling="max",
+        differences=(2,),
+        departures=True,
     ),
     "two-way-gru-last": RecurrentHeadSpec(hidden=(5,), bidirectional=True),
 }
 
 
-def _classifier(head: HeadSpec) -> VideoClassifier:
+def _classifier(head: HeadSpec, views: tuple[View, ...] = ("plain", "flip")) -> VideoClassifier:
     torch.manual_seed(0)
     spec = ClassifierSpec(
         class_names=("a", "b", "c"),
@@ -48,6 +62,7 @@ def _classifier(head: HeadSpec) -> VideoClassifier:
         backbone=ConvNetSpec(channels=(4, 6)),
         scaler=ScalerSpec(kind="layernorm"),
         head=head,
+        views=views,
         temperature=0.3,
     )
     return VideoClassifier(spec).eval()

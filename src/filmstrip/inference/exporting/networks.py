@@ -6,7 +6,7 @@ the model's temperature are inside. A step carries the head's state as plain ten
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from filmstrip.model.classifier import VideoClassifier, probabilities
-from filmstrip.model.streaming import step
+from filmstrip.model.streaming import State, step
+from filmstrip.video.transforms import View
 
 
 class ClipNetwork(nn.Module):
@@ -62,15 +63,13 @@ class StepNetwork(nn.Module):
             is_first: (B,) bool, whether a video begins; its state is then not looked at.
             state: as the step before gave it; of any numbers, such as 0, where a video begins.
         """
-        backbone, sequence = self.classifier.backbone, self.classifier.sequence
-        embedded = backbone(backbone.normalise(frames.permute(0, 3, 1, 2)))
-        features = sequence.scaler(embedded)
-        fresh_logits, fresh = step(sequence.head, features, None)
         given = dict(zip((part.name for part in self.state), state, strict=True))
-        next_logits, after = step(sequence.head, features, _rebuilt(fresh, given))
+        views = [self._features(frames, view) for view in self.classifier.spec.views]
+        fresh_logits, fresh = self._step(views, None)
+        next_logits, after = self._step(views, _rebuilt(fresh, given))
         logits = torch.where(is_first[:, None], fresh_logits, next_logits)
         probs = probabilities(logits, self.classifier.spec.temperature).float()
-        begun, gone_on = (_tensors(state, frames.shape[0]) for state in (fresh, after))
+        begun, gone_on = (_tensors(each, frames.shape[0]) for each in (fresh, after))
         carried = (
             torch.where(part.beside(is_first), begun[part.name], gone_on[part.name])
             for part in self.state
@@ -81,12 +80,34 @@ class StepNetwork(nn.Module):
         """A state to go in with the first frames of so many videos."""
         return [part.zeros(num_videos) for part in self.state]
 
+    def _features(self, frames: Tensor, view: View) -> Tensor:
+        """Scaled features (B, D) of ``frames`` (B, S, S, 3) in that view."""
+        shown = frames.flip(2) if view == "flip" else frames
+        backbone = self.classifier.backbone
+        embedded = backbone(backbone.normalise(shown.permute(0, 3, 1, 2)))
+        features: Tensor = self.classifier.sequence.scaler(embedded)
+        return features
+
+    def _step(
+        self, views: Sequence[Tensor], states: Sequence[State] | None
+    ) -> tuple[Tensor, tuple[State, ...]]:
+        """The views' average logits (B, K), and a state for each view."""
+        head = self.classifier.sequence.head
+        steps = [
+            step(head, features, states[number] if states else None)
+            for number, features in enumerate(views)
+        ]
+        logits = torch.stack([logits for logits, _ in steps]).mean(dim=0)
+        return logits, tuple(state for _, state in steps)
+
     @torch.no_grad()
     def _find_state(self) -> tuple[StatePart, ...]:
         """What a state holds, seen in those after one frame of two and of three videos."""
-        head, width = self.classifier.sequence.head, self.classifier.sequence.scaler.num_features
+        width = self.classifier.sequence.scaler.num_features
+        views = len(self.classifier.spec.views)
         two, three = (
-            _tensors(step(head, torch.zeros(batch, width), None)[1], batch) for batch in (2, 3)
+            _tensors(self._step([torch.zeros(batch, width)] * views, None)[1], batch)
+            for batch in (2, 3)
         )
         return tuple(
             StatePart(
@@ -107,7 +128,7 @@ class StatePart:
     """One tensor of a state.
 
     Attributes:
-        name: such as ``pool.weight``.
+        name: such as ``state.0.pool.weight``, of the first view.
         shape: with None in the place of the number of videos.
         dtype: of its numbers.
     """
