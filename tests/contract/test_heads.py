@@ -114,6 +114,18 @@ def test_stepping_gives_the_answer_to_every_prefix_unless_it_needs_the_future(he
         torch.testing.assert_close(logits, whole, rtol=0, atol=1e-5)
 
 
+@torch.no_grad()
+def test_while_it_is_exported_it_answers_the_same(
+    head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(4)
+    lengths = torch.tensor([3, 8, 1, 5])
+    features = torch.randn(4, 10, WIDTH)
+    logits = head(features, lengths)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    torch.testing.assert_close(head(features, lengths), logits, rtol=0, atol=1e-5)
+
+
 def test_one_step_of_training_lowers_its_loss(head: Head) -> None:
     torch.manual_seed(1)
     features, lengths = torch.randn(4, 6, WIDTH), torch.tensor([6, 2, 4, 5])
@@ -129,4 +141,7 @@ def test_one_step_of_training_lowers_its_loss(head: Head) -> None:
 def test_heads_know_nothing_of_backbones() -> None:
     tree = ast.parse(Path(head_module.__file__).read_text(encoding="utf-8"))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name for name in imported if name.startswith("filmstrip")} == {"filmstrip.model.specs"}
+    assert {name for name in imported if name.startswith("filmstrip")} == {
+        "filmstrip.model.packing",
+        "filmstrip.model.specs",
+    }

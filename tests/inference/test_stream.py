@@ -2,22 +2,29 @@ from __future__ import annotations
 
 import math
 import resource
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import torch
 
 from filmstrip.errors import NoVideoError, RecipeError
+from filmstrip.inference.exporting.export import export_run
+from filmstrip.inference.exporting.formats import Run, opened
+from filmstrip.inference.exporting.networks import StepNetwork
 from filmstrip.inference.predict import Prediction, Predictor, load
 from filmstrip.inference.stream import Stream, push_together
 from filmstrip.model.classifier import VideoClassifier, load_classifier
 from filmstrip.model.specs import ClassifierSpec, MeanLinearHeadSpec
 from filmstrip.training.run_folder import RunFolder
 from filmstrip.video.address import file_address
+from filmstrip.video.decode import iterate_frames
 from filmstrip.video.encode import write_video
 from filmstrip.video.live import LiveVideo
+from filmstrip.video.probe import probe
 
 LONGEST_SECONDS = 6.4  # 64 frames, ten a second
 
@@ -59,34 +66,72 @@ def _streamed(predictor: Predictor, path: Path) -> tuple[Prediction, Stream]:
     return stream.finish(video.end_seconds), stream
 
 
+@dataclass(frozen=True)
+class Exported:
+    """The graphs of an exported run, as a program without Filmstrip would use them."""
+
+    sample: Run
+    frame: Run
+    step: Run
+    start: list[torch.Tensor]
+    class_names: tuple[str, ...]
+
+    def probs(self, path: Path) -> dict[str, float]:
+        """The answer after the last of a file's sampled frames, one step each."""
+        info = probe(path)
+        duration = torch.tensor(info.duration_seconds, dtype=torch.float64)
+        (places,) = self.sample([torch.from_numpy(info.frame_times_seconds), duration])
+        pictures = [picture for _, picture in iterate_frames(path)]
+        state = self.start
+        for number, place in enumerate(places.tolist()):
+            (framed,) = self.frame([torch.from_numpy(pictures[place])])
+            _, probs, *state = self.step([framed[None], torch.tensor([number == 0]), *state])
+        return dict(zip(self.class_names, probs[0].tolist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def exported(finished_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    folder = tmp_path_factory.mktemp("exported") / "folder"
+    export_run(finished_run.path, folder, num_clips=2)
+    classifier = load_classifier(finished_run.path)
+    return Exported(
+        *(opened(folder / f"{name}.onnx") for name in ("sample", "frame", "step")),
+        StepNetwork(classifier).start(1),
+        classifier.spec.class_names,
+    )
+
+
 def _agree(one: Prediction, other: Prediction) -> None:
     assert one.label == other.label
     assert one.probs == pytest.approx(other.probs, abs=1e-4)
 
 
-@pytest.mark.parametrize("rate", [3, 10, 12.5, 24000 / 1001, 25, 60])
+@pytest.mark.parametrize("rate", [3, 10, 12.5, 24000 / 1001, 25, 30000 / 1001, 60])
 @pytest.mark.parametrize("name", ["h264.mp4", "h264.mkv", "mpeg4.avi", "vp9.webm", "frames.gif"])
-def test_the_last_answer_to_a_stream_is_the_answer_to_its_file(
-    predictor: Predictor, tmp_path: Path, name: str, rate: float
+def test_the_last_answer_to_a_stream_is_the_answer_to_its_file_and_of_the_exported_steps(
+    predictor: Predictor, exported: Exported, tmp_path: Path, name: str, rate: float
 ) -> None:
     num_frames = round(rate * 1.7) + 1
     write_video(tmp_path / name, _pictures(num_frames), rate)
     answer, stream = _streamed(predictor, tmp_path / name)
     _agree(answer, predictor.predict(tmp_path / name))
+    assert exported.probs(tmp_path / name) == pytest.approx(answer.probs, abs=1e-4)
     assert (stream.num_frames, stream.num_late) == (num_frames, 0)
     assert stream.num_seen <= num_frames
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_so_it_is_for_variable_frame_rates(
-    predictor: Predictor, tmp_path: Path, suffix: str, seed: int
+    predictor: Predictor, exported: Exported, tmp_path: Path, suffix: str, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     gaps = rng.choice([7, 33, 40, 100, 101, 480], size=24)
     times = [0, *np.cumsum(gaps).tolist()]
     path = _write_variable(tmp_path / f"variable{suffix}", times, 40)
-    _agree(_streamed(predictor, path)[0], predictor.predict(path))
+    answer, _ = _streamed(predictor, path)
+    _agree(answer, predictor.predict(path))
+    assert exported.probs(path) == pytest.approx(answer.probs, abs=1e-4)
 
 
 def test_a_clip_as_long_as_the_model_takes_in_is_answered_as_its_file(

@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pad_sequence
 from filmstrip.errors import RunError, WeightsError
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.head import Head, Network, build_head
+from filmstrip.model.packing import embed_real
 from filmstrip.model.scaler import Scaler
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.storage import replacing
@@ -98,13 +99,9 @@ class VideoClassifier(Network):
 
     def _features(self, clips: Tensor, lengths: Tensor) -> Tensor:
         """Only real frames pass through the backbone; padding costs nothing and moves nothing."""
-        steps = torch.arange(clips.shape[1], device=clips.device)
-        is_real = steps[None, :] < lengths.to(clips.device)[:, None]  # (B, T)
-        seen = self.backbone.normalise(clips[is_real])
-        embedded: Tensor = self.backbone(seen)  # (sum(lengths), D)
-        features = embedded.new_zeros(*is_real.shape, embedded.shape[1])
-        features[is_real] = embedded
-        return features
+        return embed_real(
+            lambda frames: self.backbone(self.backbone.normalise(frames)), clips, lengths
+        )
 
     def save(self, folder: Path) -> None:
         """Write the weights and the configuration into the model folder."""

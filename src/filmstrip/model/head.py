@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from filmstrip.model.packing import Sequences, map_steps, pack, read, unpack
 from filmstrip.model.specs import HeadSpec, MeanLinearHeadSpec, RecurrentHeadSpec
 
 
@@ -84,24 +84,22 @@ class RecurrentHead(Head):
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, K) of ``features`` (B, T, D) with ``lengths`` (B,)."""
         x = self.project(with_changes(features, lengths, self.spec))
-        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        packed = _map_packed(self.normalise, packed)
-        packed = _map_packed(self.input_dropout, packed)
+        packed = map_steps(self.normalise, pack(x, lengths))
+        packed = map_steps(self.input_dropout, packed)
         state = torch.empty(0)
         for index, layer in enumerate(self.layers):
             if index:
-                packed = _map_packed(self.layer_dropout, packed)
-            packed, carried = layer(packed)
-            state = carried[0] if isinstance(carried, tuple) else carried
+                packed = map_steps(self.layer_dropout, packed)
+            packed, state = read(layer, packed)
         pooled = self._pool(packed, state, lengths)
         logits: Tensor = self.classify(self.dense(self.dropout(pooled)))
         return logits
 
-    def _pool(self, packed: PackedSequence, state: Tensor, lengths: Tensor) -> Tensor:
+    def _pool(self, packed: Sequences, state: Tensor, lengths: Tensor) -> Tensor:
         """(B, width) from the last layer's outputs and its final state (directions, B, hidden)."""
         if self.spec.pooling == "last":
             return torch.cat(list(state), dim=1)
-        outputs, _ = pad_packed_sequence(packed, batch_first=True)
+        outputs = unpack(packed)
         mask = _mask(outputs, lengths)
         if self.score_frames is not None:
             scores = self.score_frames(outputs).masked_fill(~mask, -torch.inf)
@@ -164,9 +162,8 @@ def with_changes(features: Tensor, lengths: Tensor, spec: RecurrentHeadSpec) -> 
     num_frames = features.shape[1]
     earlier = []
     for lag in spec.differences:
-        num_first = min(lag, num_frames)
-        first = features[:, :1].expand(-1, num_first, -1)
-        earlier.append(torch.cat([first, features[:, : num_frames - num_first]], dim=1))
+        first = features[:, :1].expand(-1, lag, -1)
+        earlier.append(torch.cat([first, features], dim=1)[:, :num_frames])
     mean = None
     if spec.departures and spec.bidirectional:
         mean = _masked_mean(features, _mask(features, lengths))[:, None]  # (B, 1, D)
@@ -215,12 +212,6 @@ def _mask(sequence: Tensor, lengths: Tensor) -> Tensor:
 
 def _masked_mean(sequence: Tensor, mask: Tensor) -> Tensor:
     return sequence.masked_fill(~mask, 0).sum(dim=1) / mask.sum(dim=1)
-
-
-def _map_packed(module: nn.Module, packed: PackedSequence) -> PackedSequence:
-    return PackedSequence(
-        module(packed.data), packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
-    )
 
 
 def _initialise(layer: nn.Module) -> None:

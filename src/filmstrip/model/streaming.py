@@ -127,7 +127,7 @@ def _step_one(
     head: nn.Module, features: Tensor, state: HeadState | None
 ) -> tuple[Tensor, HeadState]:
     if isinstance(head, MeanLinearHead):
-        pool = _pooled(state, features, features.new_zeros(len(features), 1))
+        pool = _pooled(state, features, features.new_zeros(features.shape[0], 1))
         logits: Tensor = head.classify(pool.mean())
         return logits, HeadState(features[:, None, :0], (), pool, *_summed(state, features))
     if isinstance(head, RecurrentHead):
@@ -152,7 +152,7 @@ def _step_recurrent(
         x, after = layer(x, state.carried[index] if state else None)
         carried.append(after)
     outputs = x[:, 0]
-    scores = outputs.new_zeros(len(outputs), 1)
+    scores = outputs.new_zeros(outputs.shape[0], 1)
     if head.score_frames is not None:
         scores = head.score_frames(outputs)
     pool = _pooled(state, outputs, scores)
