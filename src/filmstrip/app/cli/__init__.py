@@ -19,6 +19,7 @@ from filmstrip.app.cli import (
     extract,
     predict,
     recipes,
+    report,
     stream,
     timeline,
     train,
@@ -38,7 +39,7 @@ app = typer.Typer(
     epilog="Start with: `filmstrip demo --out demo`",
 )
 for group in (
-    *(train, predict, stream, timeline, compare_runs),
+    *(train, predict, stream, timeline, compare_runs, report),
     *(demo, recipes, doctor, data, extract, tune, cache),
 ):
     group.add_to(app)
