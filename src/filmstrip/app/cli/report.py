@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from filmstrip.errors import FilmstripError
+
+if TYPE_CHECKING:
+    from filmstrip.training.reporter import Reporter
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,3 +35,15 @@ def report(
 
     page = write_report(run, out, ConsoleReporter())
     messages.print(f"Report: {page}", soft_wrap=True, markup=False)
+
+
+def write_report_if_possible(run: Path, reporter: Reporter) -> None:
+    """Write the page of a run that has just ended; that it cannot be written ends no training."""
+    from filmstrip.app.cli.console import show_error
+    from filmstrip.app.report.page import write_report
+
+    try:
+        write_report(run, reporter=reporter)
+    except FilmstripError as error:
+        show_error(error)
+        reporter.note(f"The run is finished; 'filmstrip report {run}' writes its page later.")

@@ -80,7 +80,7 @@ def make_data_card(record: Record, advance: Advance) -> DataCard:
         num_clips=len(record.splits),
         num_groups=len({group for _, group in groups}),
         num_looked_at=len(infos),
-        facts=_facts([info for _, info in infos]),
+        facts=_facts([info for _, info in infos], is_whole=len(infos) == len(record.splits)),
         classes=[
             ClassCard(name, counts[name], groups_of[name], _median_seconds(name, infos))
             for name in record.class_names
@@ -94,18 +94,30 @@ def _median_seconds(name: str, infos: Sequence[tuple[str, VideoInfo]]) -> float 
     return median(seconds) if seconds else None
 
 
-def _facts(infos: Sequence[VideoInfo]) -> list[tuple[str, str]]:
+def _facts(infos: Sequence[VideoInfo], is_whole: bool) -> list[tuple[str, str]]:
     if not infos:
         return []
+    seconds = [info.duration_seconds for info in infos]
+    together = f"; {sum(seconds) / 60:.1f} min in all" if is_whole else ""
     return [
-        ("Duration", _range([info.duration_seconds for info in infos], "s")),
+        ("Duration", _range(seconds, "s") + together),
         ("Frames", _range([info.num_frames for info in infos], "")),
         ("Frames per second", _range([info.average_fps for info in infos], "")),
-        ("Size", _kinds(f"{info.width}×{info.height}" for info in infos)),
+        *_sizes(infos),
         ("Codec", _kinds(info.codec for info in infos)),
         ("Container", _kinds(info.container for info in infos)),
         ("Pixel format", _kinds(info.pixel_format for info in infos)),
         ("File size", _range([info.size_bytes / 1000 for info in infos], "kB")),
+    ]
+
+
+def _sizes(infos: Sequence[VideoInfo]) -> list[tuple[str, str]]:
+    """The sizes of the pictures by name where they are few."""
+    if len({(info.width, info.height) for info in infos}) <= _MOST_KINDS:
+        return [("Picture", _kinds(f"{info.width}×{info.height}" for info in infos))]
+    return [
+        ("Picture width", _range([info.width for info in infos], "pixels")),
+        ("Picture height", _range([info.height for info in infos], "pixels")),
     ]
 
 
