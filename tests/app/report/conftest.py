@@ -36,6 +36,8 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self._is_style = False
+        if tag in ("td", "th"):
+            self.text += " "
 
     def handle_data(self, data: str) -> None:
         if not self._is_style:

@@ -52,8 +52,8 @@ def demo(
     output.print("One test clip of each class, asked anew:")
     _show_answers(run, videos, out / "answers.png")
     messages.print(
-        f"\nLook at {out / 'answers.png'}, {run / 'report.html'}, {run / 'model' / 'README.md'}, and "
-        f"the videos in {videos}.\nNext, with a folder of your own for each class:\n"
+        f"\nLook at {out / 'answers.png'}, {run / 'report.html'}, {run / 'model' / 'README.md'}, "
+        f"and the videos in {videos}.\nNext, with a folder of your own for each class:\n"
         f"  filmstrip train my_videos/ --out my_run",
         soft_wrap=True,
     )

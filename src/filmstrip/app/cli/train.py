@@ -154,7 +154,8 @@ def train(
         return
     print_figures(metrics)
     messages.print(
-        f"Run folder: {out}  (look at {out / 'report.html'})\nNext: filmstrip predict {out} clip.mp4",
+        f"Run folder: {out}  (look at {out / 'report.html'})\n"
+        f"Next: filmstrip predict {out} clip.mp4",
         soft_wrap=True,
     )
 
