@@ -57,9 +57,10 @@ QUICK = {
 
 
 def draw_clip(motion: str, seed: int) -> np.ndarray:
-    """A bright square that moves from the centre over grey noise, (T, H, W, 3) uint8."""
+    """A bright square that moves from the centre over a scene of its own, (T, H, W, 3) uint8."""
     rng = np.random.default_rng(seed)
-    frames = rng.integers(60, 90, (NUM_FRAMES, SIZE, SIZE, 3), dtype=np.uint8)
+    scene = np.kron(rng.integers(20, 110, (6, 6, 3)), np.ones((SIZE // 6, SIZE // 6, 1), int))
+    frames = (scene + rng.integers(0, 20, (NUM_FRAMES, SIZE, SIZE, 3))).astype(np.uint8)
     colour = rng.integers(160, 256, 3)
     start = SIZE // 2 - 5 + rng.integers(-3, 4, 2)
     for number, frame in enumerate(frames):

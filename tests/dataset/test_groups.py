@@ -53,7 +53,8 @@ def test_a_few_names_without_the_pattern_stand_alone() -> None:
     groups, sentence = infer_groups(names)
     assert groups[-2:] == ["", ""]
     assert sentence == (
-        "40 clips in 6 groups, by 'personNN' in the name; 2 without it, each its own group"
+        "40 clips in 6 groups, by 'personNN' in the name (person0_0.mp4 is of person0); "
+        "2 without it, each its own group"
     )
 
 
@@ -77,7 +78,9 @@ def test_an_own_pattern_takes_its_parenthesis_or_the_whole_match(
 ) -> None:
     found, sentence = infer_groups(["person1_cam1.mp4", "person1_cam2.mp4"], pattern)
     assert found == groups
-    assert sentence == f"2 clips in 2 groups, by the pattern {pattern!r}"
+    assert sentence == (
+        f"2 clips in 2 groups, by the pattern {pattern!r} (person1_cam1.mp4 is of {groups[0]})"
+    )
 
 
 def test_an_own_pattern_must_be_found_in_every_name() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from filmstrip.dataset.index import open_index
-from filmstrip.dataset.split import check_leaks
+from filmstrip.dataset.leaks import leaking_pairs
 from filmstrip.errors import DatasetError
 
 
@@ -52,8 +52,11 @@ def test_ucf101_lists_give_the_splits_and_the_order_of_the_classes(tmp_path: Pat
     assert index.class_names == ("YoYo", "Archery")
     assert {row.group for row in index.rows if row.split == "test"} == {"g01"}
     assert {row.group for row in index.rows if row.split == "train"} == {"g02", "g03", "g04"}
-    assert index.grouping == "16 clips in 4 groups, by gNN, as in UCF101, in the name"
-    assert check_leaks(index) == []
+    assert index.grouping == (
+        "16 clips in 4 groups, by gNN, as in UCF101, in the name "
+        "(Archery/v_Archery_g01_c01.avi is of g01)"
+    )
+    assert leaking_pairs(index) == []
 
 
 def test_list_number_chooses_the_list(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from filmstrip.dataset.content import content_hash
 from filmstrip.dataset.index import open_index
 from filmstrip.dataset.pack import pack
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import NoVideoError
-from filmstrip.features.source import ClipReader, content_hash
+from filmstrip.features.source import ClipReader
 from filmstrip.video.decode import iterate_frames
 from filmstrip.video.sampling import RateSampling, UniformSampling
 from filmstrip.video.transforms import Framing

@@ -50,20 +50,16 @@ def test_given_train_val_and_test_folders_are_kept(folders_run: RunFolder) -> No
     assert all(row["path"].startswith(f"{row['split']}/{row['label']}/") for row in rows)
 
 
-def test_a_recording_on_two_sides_of_given_splits_is_said_loudly(
-    videos: Path, recipe: MakeRecipe, tmp_path: Path, listener: Any
+def test_a_recording_on_two_sides_of_given_folders_is_refused_unless_allowed(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
 ) -> None:
     data = into_split_folders(videos, tmp_path / "data", recordings="11223314")
-    train(
-        TrainingRequest(data=data, recipe=recipe("mean-linear")),
-        tmp_path / "run",
-        None,
-        None,
-        listener,
-    )
-    [warning] = [note for note in listener.notes if note.startswith("WARNING")]
-    assert "1 groups" in warning
-    assert "g01 in train and test" in warning
+    request = TrainingRequest(data=data, recipe=recipe("mean-linear"))
+    with pytest.raises(DatasetError, match="leaks, 3 pairs") as error:
+        train(request, tmp_path / "run")
+    assert "v_left_g01_c00.mp4 in train" in error.value.given
+    metrics = train(request.model_copy(update={"allow_leak": True}), tmp_path / "run")
+    assert {pair["kind"] for pair in metrics["leaks"]["pairs"]} == {"group"}
 
 
 def test_no_warning_is_given_where_each_recording_is_on_one_side(

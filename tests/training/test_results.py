@@ -55,6 +55,7 @@ def test_a_run_folder_holds_what_its_page_says(finished_run: RunFolder) -> None:
         "run.json",
         "skipped.csv",
         "splits.csv",
+        "training_time.json",
     }
     assert list((finished_run.path / "logs").glob("events.out.tfevents.*"))
 

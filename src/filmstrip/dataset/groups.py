@@ -43,7 +43,9 @@ _KNOWN = {
 }
 
 
-def infer_groups(names: Sequence[str], pattern: str | None = None) -> tuple[list[str], str]:
+def infer_groups(
+    names: Sequence[str], pattern: str | None = None, shown: Sequence[str] | None = None
+) -> tuple[list[str], str]:
     """The group of each clip, empty if it stands alone, and a sentence on where they come from.
 
     A known pattern counts when it is found in at least 95 % of the names and gives two or more
@@ -53,6 +55,7 @@ def infer_groups(names: Sequence[str], pattern: str | None = None) -> tuple[list
         names: the clips' names.
         pattern: a regular expression to be found in every name instead. The group is the text of
             its first parenthesis, or the whole match if it has none.
+        shown: what the clips are called in the sentence, if not by ``names``.
 
     Raises:
         DatasetError: the pattern is no regular expression, or some names do not match it.
@@ -66,7 +69,10 @@ def infer_groups(names: Sequence[str], pattern: str | None = None) -> tuple[list
         num_shared = len(set(groups) - {""})
         if num_alone > len(names) * (1 - _MIN_MATCHING) or num_shared < 2:
             continue
-        sentence = f"{len(names)} clips in {num_shared + num_alone} groups, by {what} in the name"
+        sentence = (
+            f"{len(names)} clips in {num_shared + num_alone} groups, by {what} in the name "
+            f"({_example(shown or names, groups)})"
+        )
         if num_alone:
             sentence += f"; {num_alone} without it, each its own group"
         return groups, sentence
@@ -97,4 +103,13 @@ def _by_own_pattern(names: Sequence[str], pattern: str) -> tuple[list[str], str]
     place = 1 if compiled.groups else 0
     groups = [match[place] or "" for match in matches if match]
     num_groups = len(set(groups) - {""}) + groups.count("")
-    return groups, f"{len(names)} clips in {num_groups} groups, by the pattern {pattern!r}"
+    return groups, (
+        f"{len(names)} clips in {num_groups} groups, by the pattern {pattern!r} "
+        f"({_example(names, groups)})"
+    )
+
+
+def _example(names: Sequence[str], groups: Sequence[str]) -> str:
+    """The first name that has a group, and that group."""
+    shown = next(((name, group) for name, group in zip(names, groups, strict=True) if group), None)
+    return f"{shown[0]} is of {shown[1]}" if shown else "which finds nothing but empty text"

@@ -221,7 +221,8 @@ def with_groups(
         num_groups = len({group or name for group, name in zip(groups, names, strict=True)})
         sentence = f"{len(rows)} clips in {num_groups} groups, {given}"
     else:
-        groups, sentence = infer_groups([_below_class(row, root) for row in rows])
+        below_class = [_below_class(row, root) for row in rows]
+        groups, sentence = infer_groups(below_class, shown=names)
     return [
         replace(row, group=group or name)
         for row, group, name in zip(rows, groups, names, strict=True)

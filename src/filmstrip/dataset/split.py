@@ -96,18 +96,6 @@ def fold_splits(
     return answer
 
 
-def check_leaks(index: VideoIndex) -> list[tuple[str, tuple[str, ...]]]:
-    """The groups with clips in more than one split, each with those splits."""
-    sides: dict[str, set[str]] = {}
-    for row, group in zip(index.rows, index.groups, strict=True):
-        sides.setdefault(group, set()).add(row.split)
-    return [
-        (group, tuple(split for split in SPLITS if split in found))
-        for group, found in sorted(sides.items())
-        if len(found - {""}) > 1
-    ]
-
-
 def missing_classes(index: VideoIndex) -> dict[str, tuple[str, ...]]:
     """For each split in use, the classes of which it has no clip; splits with all are left out."""
     answer = {}

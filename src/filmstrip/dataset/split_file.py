@@ -28,17 +28,29 @@ def write_splits(index: VideoIndex, path: Path) -> None:
     write_table(path, _COLUMNS, (dict(zip(_COLUMNS, row, strict=True)) for row in cells))
 
 
-def read_splits(path: Path, index: VideoIndex) -> VideoIndex:
+def read_splits(
+    path: Path, index: VideoIndex, may_miss: bool = False, may_name_others: bool = False
+) -> VideoIndex:
     """The clips of ``index`` with the groups and splits that ``write_splits`` wrote.
+
+    Args:
+        path: the file.
+        index: the clips.
+        may_miss: leave out the clips that the file does not name, such as those that the run which
+            wrote it could not read.
+        may_name_others: pass over clips of the file that are not in ``index``.
 
     Raises:
         DatasetError: the file is missing or no splits file, or its clips and labels are not those
             of the index.
     """
     stored = {cells["path"]: cells for cells in _read(path)}
+    if may_miss:
+        pairs = zip(index.rows, index.names, strict=True)
+        index = replace(index, rows=tuple(row for row, name in pairs if name in stored))
     names = set(index.names)
     labels = dict(zip(index.names, (row.label for row in index.rows), strict=True))
-    unknown = sorted(set(stored) - names)
+    unknown = [] if may_name_others else sorted(set(stored) - names)
     missing = sorted(names - set(stored))
     relabelled = sorted(
         name for name in names & set(stored) if stored[name]["label"] != labels[name]

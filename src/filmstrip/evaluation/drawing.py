@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib import get_data_path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
 
 from filmstrip.storage import replacing
 
@@ -17,6 +19,7 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 INK, GREY, GRID = "#222222", "#707070", "#E4E4E4"
 
 _DPI = 120
+_BANNER_HEIGHT, _BANNER_MARGIN = 26, 8
 
 
 def plain(axes: Axes) -> None:
@@ -38,3 +41,17 @@ def save(figure: Figure, path: Path) -> None:
             pad_inches=0.15,
             metadata={"Software": None},
         )
+
+
+def put_banner(path: Path, words: str) -> None:
+    """Set a line above a picture that is there already, for what must be read before it."""
+    font = ImageFont.truetype(str(Path(get_data_path(), "fonts/ttf/DejaVuSans-Bold.ttf")), 13)
+    with Image.open(path) as picture:
+        width = max(picture.width, round(font.getlength(words)) + 2 * _BANNER_MARGIN)
+        sheet = Image.new("RGB", (width, picture.height + _BANNER_HEIGHT), "white")
+        sheet.paste(picture.convert("RGB"), (0, _BANNER_HEIGHT))
+    pen = ImageDraw.Draw(sheet)
+    pen.rectangle((0, 0, width, _BANNER_HEIGHT), fill=ORANGE)
+    pen.text((_BANNER_MARGIN, 5), words, fill="white", font=font)
+    with replacing(path) as temporary:
+        sheet.save(temporary, format="png", optimize=True)

@@ -19,12 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from filmstrip.dataset.content import content_hash
 from filmstrip.dataset.rows import SkippedFile, VideoRow
 from filmstrip.errors import VideoError
 from filmstrip.features.claims import Claim
 from filmstrip.features.engine import Engine
 from filmstrip.features.extraction import Extracted, Extraction
-from filmstrip.features.source import ClipReader, content_hash
+from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from filmstrip.dataset.packed import PackedClips
-from filmstrip.dataset.rows import VideoRow, is_there
-from filmstrip.errors import NoVideoError
+from filmstrip.dataset.content import packed_clips
+from filmstrip.dataset.rows import VideoRow
 from filmstrip.features.entry import ClipFacts
 from filmstrip.video.decode import read_clip
 from filmstrip.video.sampling import Sampling, sample_indices
@@ -46,43 +42,9 @@ class ClipReader:
 
     def _read_packed(self, row: VideoRow) -> tuple[NDArray[np.uint8], ClipFacts]:
         """A packed clip was sampled when it was packed: its frames count as one second apart."""
-        frames = _packed(row.path)[row.packed_index or 0]
+        frames = packed_clips(row.path)[row.packed_index or 0]
         facts = ClipFacts(frames.shape[2], frames.shape[1], float("nan"), len(frames))
         if self.sampling.kind == "uniform":
             times = np.arange(len(frames), dtype=np.float64)
             frames = frames[sample_indices(self.sampling, times, float(len(frames)))]
         return np.stack([self.framing(frame) for frame in frames]), facts
-
-
-def content_hash(row: VideoRow) -> str:
-    """A hash of the clip's bytes, whatever its name and place.
-
-    Raises:
-        NoVideoError: the file is gone or cannot be read.
-    """
-    digest = hashlib.blake2b(digest_size=20)
-    if row.packed_index is not None:
-        frames = np.ascontiguousarray(_packed(row.path)[row.packed_index])
-        digest.update(repr(frames.shape).encode())
-        digest.update(frames.data)
-        return digest.hexdigest()
-    if not is_there(row.path):  # to open a pipe would be to wait for its writer
-        raise _unreadable(row.path, "there is no such file")
-    try:
-        with row.path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: digest).hexdigest()
-    except OSError as error:
-        raise _unreadable(row.path, error.strerror) from error
-
-
-def _unreadable(path: Path, reason: str | None) -> NoVideoError:
-    return NoVideoError(
-        f"{path}: cannot be read ({reason})",
-        "a video file that is there and that this user may read",
-        "check the path and its permissions.",
-    )
-
-
-@lru_cache(maxsize=4)
-def _packed(path: Path) -> PackedClips:
-    return PackedClips(path)

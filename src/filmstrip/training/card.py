@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from filmstrip.dataset.leaks import leak_warning
+from filmstrip.dataset.relations import CHECKS
 from filmstrip.evaluation.calibration import TARGET_ACCURACY
 from filmstrip.recipes.catalogue import to_yaml
 from filmstrip.training.run_folder import TrainingRequest
@@ -13,7 +15,9 @@ def model_card(request: TrainingRequest, metrics: dict[str, Any]) -> str:
     """A README in Markdown: origin, figures with their intervals and baselines, and use."""
     recipe = request.recipe
     deviations = "\n".join(f"- {text}" for text in recipe.deviations) or "None."
-    return f"""# {recipe.name}: a video classifier
+    warning = leak_warning(metrics)
+    above = f"**{warning}**\n\n" if warning else ""
+    return f"""{above}# {recipe.name}: a video classifier
 
 Trained by Filmstrip on `{request.data.name}` with the recipe `{recipe.name}` ({recipe.source}).
 
@@ -22,6 +26,10 @@ Trained by Filmstrip on `{request.data.name}` with the recipe `{recipe.name}` ({
 {_figures(metrics)}
 
 {_calibration(metrics)}
+
+## What it learnt from
+
+{_data(metrics)}
 
 ## How to use it
 
@@ -39,6 +47,20 @@ folder are all that is needed.
 ```yaml
 {to_yaml(recipe)}```
 """
+
+
+def _data(metrics: dict[str, Any]) -> str:
+    """How the clips were grouped, and what was looked for between the sides of the split."""
+    looked_for = [CHECKS[check] for check in metrics["leaks"]["checked"]]
+    return (
+        f"{metrics['grouping']['told']}. Looked for on two sides of the split: "
+        f"{', '.join(looked_for)}; found: {metrics['leaks']['num_pairs']} pairs of clips."
+        + (
+            ""
+            if "near" in metrics["leaks"]["checked"]
+            else " Near-duplicates and recordings that were cut were NOT looked for."
+        )
+    )
 
 
 def _figures(metrics: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from filmstrip.training.callbacks import (
     ResumableEarlyStopping,
     WholeFiles,
 )
+from filmstrip.training.clock import CLOCK_FILE, Clock
 from filmstrip.training.learner import Learner
 from filmstrip.training.reporter import Advance
 
@@ -48,7 +49,8 @@ def fit(
         training_batches: the training part.
         validation_batches: the validation part, which decides on the best epoch.
         training: how.
-        folder: gets ``checkpoints/best.ckpt`` and ``last.ckpt``, ``history.csv``, ``logs/``.
+        folder: gets ``checkpoints/best.ckpt`` and ``last.ckpt``, ``history.csv``,
+            ``training_time.json``, ``logs/``.
         resume: go on from ``last.ckpt`` where there is one.
         advance: called after each epoch.
 
@@ -62,6 +64,7 @@ def fit(
         checkpoints,
         interruption,
         HistoryWriter(folder / "history.csv"),
+        Clock(folder / CLOCK_FILE),
         EpochReporter(advance),
     ]
     if training.early_stopping:

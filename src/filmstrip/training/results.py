@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from filmstrip.dataset.leaks import leak_warning
 from filmstrip.errors import FilmstripError
 from filmstrip.evaluation.baselines import majority_baseline, metadata_baseline
 from filmstrip.evaluation.calibration_plots import plot_coverage, plot_reliability
+from filmstrip.evaluation.drawing import put_banner
 from filmstrip.evaluation.metrics import FIGURES, Metrics, evaluate, summarise_folds
 from filmstrip.evaluation.plots import (
     Mistake,
@@ -34,7 +36,11 @@ NUM_MISTAKES_SHOWN = 8
 
 
 def publish(
-    folder: RunFolder, request: TrainingRequest, answers: Sequence[Answers], spec: ClassifierSpec
+    folder: RunFolder,
+    request: TrainingRequest,
+    answers: Sequence[Answers],
+    spec: ClassifierSpec,
+    leaks: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write all that a run folder shows of ``answers``; ``metrics.json``, its content, last.
 
@@ -43,10 +49,14 @@ def publish(
         request: what it was asked.
         answers: of its classifier, or of each fold's.
         spec: of the classifier in the folder, which with folds is none of those.
+        leaks: what is known of clips that belong together and stand on two sides of the splits.
     """
-    metrics = measure(answers, spec)
+    metrics = {"leaks": leaks, "grouping": _grouping(answers), **measure(answers, spec)}
     write_predictions(folder, answers)
     _draw(folder, answers, metrics, request.recipe.training.monitor)
+    if leak_warning(metrics):
+        for picture in folder.plots.glob("*.png"):
+            put_banner(picture, "LEAKY FIGURES: see leaks in metrics.json")
     with replacing(folder.model / CARD_FILE) as temporary:
         temporary.write_text(model_card(request, metrics), encoding="utf-8")
     folder.write_json(folder.metrics_file, metrics)
@@ -71,6 +81,16 @@ def measure(answers: Sequence[Answers], spec: ClassifierSpec) -> dict[str, Any]:
         metrics["folds"] = [_fold_figures(part) for part in answers]
         metrics["summary"] = summarise_folds(metrics["folds"])
     return metrics
+
+
+def _grouping(answers: Sequence[Answers]) -> dict[str, Any]:
+    """How the clips were grouped, in words and numbers."""
+    index = answers[0].index
+    return {
+        "told": index.grouping,
+        "num_clips": len(index),
+        "num_groups": len(set(index.groups)),
+    }
 
 
 def _figures(answers: Sequence[Answers], split: str) -> Metrics:

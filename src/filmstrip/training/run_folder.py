@@ -4,9 +4,11 @@ RUN/
   model/            the classifier: answers on another machine by itself
   metrics.json      the figures
   history.csv       loss and accuracy of each epoch
+  training_time.json  how long these took
   splits.csv        which clip was on which side
   predictions.csv   the answer to each clip
   skipped.csv       what was left out, and why
+  leaks.csv         clips that belong together on two sides, where that was allowed
   plots/            the figures as pictures
   logs/             for TensorBoard
   checkpoints/      best.ckpt and last.ckpt; --resume goes on from the last
@@ -28,49 +30,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from filmstrip.dataset.index import SkippedFile, VideoIndex, open_index
+from filmstrip.dataset.index import SkippedFile, VideoIndex
 from filmstrip.errors import RunError
-from filmstrip.model.specs import Spec
 from filmstrip.recipes.catalogue import to_yaml
-from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import replacing, write_table
+from filmstrip.training.request import TrainingRequest
+
+__all__ = ["RunFolder", "TrainingRequest"]
 
 _REPORTED_PACKAGES = ("filmstrip", "torch", "torchvision", "timm", "lightning", "av", "numpy")
-
-
-class TrainingRequest(Spec):
-    """What a training was asked to do; a resumed one must be asked the same.
-
-    Attributes:
-        data: the folder, CSV or packed file of labelled clips.
-        recipe: with all overrides.
-        weights: the backbone's weights, if the user named a file.
-        num_folds: folds of the cross-validation; 0 for one split.
-        lists: folder of the official lists, if any.
-        list_number: which of them.
-        group_pattern: regular expression that finds groups in names, if any.
-        splits: a splits.csv to use again, if any.
-        quarantine: a list of files to leave out, if any.
-    """
-
-    data: Path
-    recipe: Recipe
-    weights: Path | None = None
-    num_folds: int = 0
-    lists: Path | None = None
-    list_number: int = 1
-    group_pattern: str | None = None
-    splits: Path | None = None
-    quarantine: Path | None = None
-
-    def open_index(self) -> VideoIndex:
-        """The clips that ``data`` names."""
-        return open_index(
-            self.data,
-            lists=self.lists,
-            list_number=self.list_number,
-            group_pattern=self.group_pattern,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +83,16 @@ class RunFolder:
         return self.path / "skipped.csv"
 
     @property
+    def leaks_file(self) -> Path:
+        """The pairs of clips that belong together and stand on two sides."""
+        return self.path / "leaks.csv"
+
+    @property
+    def refused_leaks_file(self) -> Path:
+        """The same where they are why there is no run."""
+        return self.path.with_name(f"{self.path.name}-leaks.csv")
+
+    @property
     def plots(self) -> Path:
         """The figures as pictures."""
         return self.path / "plots"
@@ -135,6 +113,11 @@ class RunFolder:
             return None
         metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
         return metrics
+
+    def leaks(self) -> dict[str, Any]:
+        """What the figures of a finished run say of leaks; nothing where there are no figures."""
+        leaks: dict[str, Any] = (self.metrics() or {}).get("leaks", {})
+        return leaks
 
     def request(self) -> TrainingRequest:
         """What the run was asked to do.

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from filmstrip.dataset.doctor.quarantine import leave_out
 from filmstrip.dataset.index import VideoIndex
-from filmstrip.dataset.split import check_leaks, fold_splits, missing_classes, split_index
-from filmstrip.dataset.split_file import read_splits, write_splits
+from filmstrip.dataset.leaks import LeakingPair, write_leaks
+from filmstrip.dataset.split import missing_classes
+from filmstrip.dataset.split_file import write_splits
 from filmstrip.errors import DatasetError
 from filmstrip.features.engine import Engine, EngineChoice
 from filmstrip.features.extract import Extractor
@@ -32,6 +33,7 @@ from filmstrip.storage import default_cache, locked
 from filmstrip.training.answers import Answers
 from filmstrip.training.calibrate import calibrated
 from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches, training_batches
+from filmstrip.training.division import Division
 from filmstrip.training.fit import fit
 from filmstrip.training.learner import Learner
 from filmstrip.training.pretrain import FrameParts, pretrain
@@ -75,7 +77,7 @@ def train(
         cache = cache or default_cache()
         choice = EngineChoice(engine, cache / "engines", reporter.note)
         store = FeatureStore(cache / "features")
-        trainer = _Trainer(request, store, choice, resume, reporter)
+        trainer = _Trainer(request, store, choice, resume, reporter, cache)
         return trainer.run(folder)
 
 
@@ -104,8 +106,10 @@ class _Trainer:
         engine_choice: EngineChoice,
         resume: bool,
         reporter: Reporter,
+        cache: Path,
     ) -> None:
         self.request = request
+        self.cache = cache
         self.recipe: Recipe = request.recipe
         self.store = store
         self.engine_choice = engine_choice
@@ -119,7 +123,8 @@ class _Trainer:
         index = self.request.open_index()
         if self.request.quarantine is not None:
             index = leave_out(index, self.request.quarantine)
-        self.reporter.note(f"{len(index.class_names)} classes; {index.grouping}.")
+        refused = folder.refused_leaks_file
+        division = Division(self.request, index, self.cache, self.reporter, refused)
         backbone, origin = self._load_backbone()
         # Not before: a mistyped path or name leaves no run behind that bars the next attempt.
         folder.start(self.request)
@@ -136,34 +141,34 @@ class _Trainer:
                 f"{len(skipped)} files were left out; {folder.path / 'skipped.csv'} says why."
             )
         if self.request.num_folds:
-            answers, used = self._run_folds(folder, index, inputs)
+            answers, used = self._run_folds(folder, index, inputs, division)
         else:
-            used = self._run_part(folder, self._split(index), inputs)
+            used = self._run_part(folder, division.split(index), inputs)
             answers = [used]
-        return publish(folder, self.request, answers, used.spec)
+        return self._publish(folder, answers, used.spec, division)
 
-    def _split(self, index: VideoIndex) -> VideoIndex:
-        if self.request.splits is not None:
-            return read_splits(self.request.splits, index)
-        split = self.recipe.split
-        seed = self.recipe.training.seed
-        return split_index(index, seed, split.val_fraction, split.test_fraction)
+    def _publish(
+        self, folder: RunFolder, answers: list[Answers], spec: ClassifierSpec, division: Division
+    ) -> dict[str, Any]:
+        """Write the figures with the leaks of the splits that they come from."""
+        leaks: list[LeakingPair] = [pair for a in answers for pair in division.leaks(a.index)]
+        if leaks:
+            write_leaks(folder.leaks_file, leaks)
+        return publish(folder, self.request, answers, spec, division.record(leaks))
 
     def _run_folds(
-        self, folder: RunFolder, index: VideoIndex, inputs: _Inputs
+        self, folder: RunFolder, index: VideoIndex, inputs: _Inputs, division: Division
     ) -> tuple[list[Answers], Answers]:
         """A classifier for each fold, which give the figures, and one from all clips, for use."""
-        seed, val_fraction = self.recipe.training.seed, self.recipe.split.val_fraction
-        folds = fold_splits(index, self.request.num_folds, seed, val_fraction)
+        folds = division.folds(index)
         answers = []
         for number, part in enumerate(folds, start=1):
             self.reporter.note(f"Fold {number} of {len(folds)}")
             fold = folder.fold(number)
             answers.append(self._run_part(fold, part, inputs))
-            publish(fold, self.request, answers[-1:], answers[-1].spec)
+            self._publish(fold, answers[-1:], answers[-1].spec, division)
         self.reporter.note("All clips, for the model to use")
-        unsplit = index.with_splits([""] * len(index))
-        used = self._run_part(folder, split_index(unsplit, seed, val_fraction, 0.0), inputs)
+        used = self._run_part(folder, division.all_but_val(index), inputs)
         return answers, used
 
     @property
@@ -240,13 +245,6 @@ class _Trainer:
             )
         for split, classes in missing.items():
             self.reporter.note(f"{split} has no clip of {', '.join(classes[:5])}.")
-        leaks = check_leaks(index)
-        if leaks:
-            group, splits = leaks[0]
-            self.reporter.note(
-                f"WARNING: {len(leaks)} groups stand on more than one side, such as {group} in "
-                f"{' and '.join(splits)}. The figures will be higher than on new recordings."
-            )
 
     def _pretrained(self, folder: RunFolder, index: VideoIndex, inputs: _Inputs) -> _Inputs:
         """The backbone taught on this part's training frames, and the features it then gives."""

@@ -12,6 +12,7 @@ import typer
 
 from filmstrip.app.cli import (
     cache,
+    compare,
     compare_runs,
     data,
     demo,
@@ -20,6 +21,7 @@ from filmstrip.app.cli import (
     predict,
     recipes,
     report,
+    split,
     stream,
     timeline,
     train,
@@ -39,8 +41,21 @@ app = typer.Typer(
     epilog="Start with: `filmstrip demo --out demo`",
 )
 for group in (
-    *(train, predict, stream, timeline, compare_runs, report),
-    *(demo, recipes, doctor, data, extract, tune, cache),
+    train,
+    predict,
+    stream,
+    timeline,
+    compare,
+    compare_runs,
+    report,
+    demo,
+    recipes,
+    doctor,
+    split,
+    data,
+    extract,
+    tune,
+    cache,
 ):
     group.add_to(app)
 

@@ -35,6 +35,7 @@ def compare_runs(
     with the same `--folds` and seed.
     """
     from filmstrip.app.cli.console import output
+    from filmstrip.app.cli.figures import print_leak_warning
     from filmstrip.evaluation.significance import compare
     from filmstrip.training.answers import paired_predictions
     from filmstrip.training.run_folder import RunFolder
@@ -45,10 +46,14 @@ def compare_runs(
         [b.predicted == b.label for _, b in pairs],
         [a.group for a, _ in pairs],
     )
+    leaks = {run: RunFolder(run).leaks() for run in (first, second)}
     if as_json:
         shown = _as_json(first, second, split, comparison)
+        shown["leaks"] = {str(run): known.get("num_pairs", 0) for run, known in leaks.items()}
         output.print(json.dumps(shown), soft_wrap=True, markup=False)
     else:
+        for run, known in leaks.items():
+            print_leak_warning({"leaks": known}, f"{run}: ")
         _print(first, second, split, comparison)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from filmstrip.app.cli.console import output
+from filmstrip.dataset.leaks import leak_warning
 
 FEWEST_GROUPS = 10
 """Intervals from fewer whole groups come out too narrow."""
@@ -15,6 +17,7 @@ FEWEST_GROUPS = 10
 
 def print_figures(metrics: Mapping[str, Any]) -> None:
     """The figures of a run: each part, the folds' spread, and the baselines."""
+    print_leak_warning(metrics)
     table = _table()
     for split in ("train", "val", "test"):
         if split in metrics:
@@ -39,8 +42,15 @@ def print_figures(metrics: Mapping[str, Any]) -> None:
         )
 
 
+def print_leak_warning(metrics: Mapping[str, Any], whose: str = "") -> None:
+    """Say above all figures that they leak, if they do."""
+    if warning := leak_warning(metrics):
+        output.print(f"[bold yellow]{escape(whose + warning)}[/]", soft_wrap=True)
+
+
 def print_part(split: str, metrics: Mapping[str, Any]) -> None:
     """The figures of one part, and those of each class."""
+    print_leak_warning(metrics)
     table = _table()
     _add_part(table, split, metrics)
     output.print(table)

@@ -47,6 +47,22 @@ EngineOption = Annotated[
         rich_help_panel="What",
     ),
 ]
+AllowLeakOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-leak",
+        help="Train on a given split that leaks; every figure is then marked as leaky.",
+        rich_help_panel="Split",
+    ),
+]
+NearDuplicatesOption = Annotated[
+    bool,
+    typer.Option(
+        "--near-duplicates/--no-near-duplicates",
+        help="Decode every clip to find copies and cut recordings, which then stay on one side.",
+        rich_help_panel="Split",
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -109,6 +125,8 @@ def train(
             rich_help_panel="Split",
         ),
     ] = None,
+    allow_leak: AllowLeakOption = False,
+    near_duplicates: NearDuplicatesOption = True,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was cut short.")
     ] = False,
@@ -137,6 +155,8 @@ def train(
         group_pattern=group_pattern,
         splits=splits.absolute() if splits else None,
         quarantine=quarantine.absolute() if quarantine else None,
+        allow_leak=allow_leak,
+        near_duplicates=near_duplicates,
     )
     reporter = ConsoleReporter()
     try:
@@ -176,12 +196,15 @@ def evaluate(
     from filmstrip.app.cli.console import ConsoleReporter, messages, output
     from filmstrip.app.cli.figures import print_part
     from filmstrip.inference.evaluate import evaluate_run
+    from filmstrip.training.run_folder import RunFolder
 
-    metrics, skipped = evaluate_run(run, data, split, reporter=ConsoleReporter(), engine=engine)
+    measured, skipped = evaluate_run(run, data, split, reporter=ConsoleReporter(), engine=engine)
     for file in skipped:
         messages.print(f"Left out: {file.reason}", soft_wrap=True, markup=False)
+    # Other data was not split by the run: what its own split lets through says nothing about them.
+    leaks = RunFolder(run).leaks() if data is None else {}
+    metrics: dict[str, Any] = {"leaks": leaks, **measured} if leaks else dict(measured)
     if as_json:
-        shown: dict[str, Any] = {"split": split, **metrics}
-        output.print(json.dumps(shown), soft_wrap=True, markup=False)
+        output.print(json.dumps({"split": split, **metrics}), soft_wrap=True, markup=False)
     else:
         print_part(split, metrics)

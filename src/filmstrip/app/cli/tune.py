@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from filmstrip.app.cli.train import DataArgument, RecipeOption, SetOption, WeightsOption
+from filmstrip.app.cli.train import (
+    AllowLeakOption,
+    DataArgument,
+    RecipeOption,
+    SetOption,
+    WeightsOption,
+)
 
 
 class SearchName(StrEnum):
@@ -44,6 +50,7 @@ def tune(
     ] = SearchName.grid,
     trials: Annotated[int, typer.Option(min=1, help="How many to draw at random.")] = 10,
     weights: WeightsOption = None,
+    allow_leak: AllowLeakOption = False,
 ) -> None:
     """Search a recipe's settings by grid or at random, judged on the validation part.
 
@@ -52,8 +59,9 @@ def tune(
     from rich.table import Table
 
     from filmstrip.app.cli.console import ConsoleReporter, output
+    from filmstrip.app.cli.figures import print_leak_warning
     from filmstrip.recipes.catalogue import load_recipe
-    from filmstrip.training.run_folder import TrainingRequest
+    from filmstrip.training.run_folder import RunFolder, TrainingRequest
     from filmstrip.training.tune import combinations, parse_choices
     from filmstrip.training.tune import tune as run_trials
 
@@ -61,11 +69,13 @@ def tune(
         data=data.absolute(),
         recipe=load_recipe(recipe, overrides or []),
         weights=weights.absolute() if weights else None,
+        allow_leak=allow_leak,
     )
     points = combinations(
         parse_choices(choices), search.value, trials, request.recipe.training.seed
     )
     finished = run_trials(request, points, out, reporter=ConsoleReporter())
+    print_leak_warning({"leaks": RunFolder(finished[0].run).leaks()})
     table = Table("trial", "settings", "val accuracy", "val loss")
     for trial in finished:
         table.add_row(

@@ -6,21 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from filmstrip.app.report.record import Record
+from filmstrip.dataset.leaks import counted, leak_warning
+from filmstrip.dataset.relations import CHECKS, KINDS
 
 MOST_PAIRS = 100
-
-_CHECKS = {
-    "exact": "exact copies",
-    "near": "near-duplicates",
-    "groups": "clips of one group",
-    "continuation": "pieces of one recording",
-}
-_KINDS = {
-    "exact": "the same bytes",
-    "near": "the same moments",
-    "continuation": "one recording, cut in two",
-    "group": "one group",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +46,23 @@ def make_leak_account(record: Record) -> LeakAccount:
             pair["first_split"],
             pair["second"],
             pair["second_split"],
-            _KINDS.get(pair["kind"], pair["kind"]),
+            KINDS[pair["kind"]],
         )
         for pair in leaks["pairs"][:MOST_PAIRS]
     ]
-    banner = ""
-    if num_pairs:
-        banner = (
-            f"LEAKY FIGURES: {_counted(num_pairs)} of clips that belong together on two sides of "
-            "the split. Expect less on new recordings."
-        )
+    banner = leak_warning(record.metrics)
     return LeakAccount(banner, _sentences(leaks, num_pairs), pairs, num_pairs - len(pairs))
 
 
 def _sentences(leaks: dict[str, Any], num_pairs: int) -> list[str]:
-    looked_for = [_CHECKS.get(name, name) for name in leaks["checked"]]
-    not_looked_for = [words for name, words in _CHECKS.items() if name not in leaks["checked"]]
+    looked_for = [CHECKS[name] for name in leaks["checked"]]
+    not_looked_for = [words for name, words in CHECKS.items() if name not in leaks["checked"]]
     sentences = []
     if looked_for:
-        found = f"{_counted(num_pairs)} found" if num_pairs else "none found"
+        found = f"{counted(num_pairs)} found" if num_pairs else "none found"
         sentences.append(f"Looked for on two sides of the split: {', '.join(looked_for)}; {found}.")
     if not_looked_for:
         sentences.append(f"Not looked for: {', '.join(not_looked_for)}.")
     if num_pairs and leaks["allowed"]:
         sentences.append("The run was told to go on in spite of them.")
     return sentences
-
-
-def _counted(num_pairs: int) -> str:
-    return f"{num_pairs:,} pair{'' if num_pairs == 1 else 's'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from filmstrip.app.report.record import Record, read_record
 from filmstrip.app.report.reproduce import train_command
 from filmstrip.evaluation.calibration import TARGET_ACCURACY
 from filmstrip.recipes.catalogue import to_yaml
+from filmstrip.training.clock import training_seconds
 from filmstrip.training.reporter import Reporter
 
 _MOST_SKIPPED = 100
@@ -93,7 +93,7 @@ def write_report(run: Path, out: Path | None = None, reporter: Reporter | None =
         mistakes=mistakes,
         plots=plots,
         fold_plots=[_read_bytes(fold.plots / "history.png") for fold in _folds(record)],
-        training_seconds=_training_seconds(run),
+        training_seconds=training_seconds(run),
         command=train_command(record.request),
         recipe_yaml=to_yaml(record.request.recipe),
         versions=record.versions,
@@ -150,14 +150,6 @@ def _sides(record: Record) -> dict[str, Any]:
         "num_clips": [len(part) for part in parts],
         "num_groups": [len({row["group"] for row in part}) for part in parts],
     }
-
-
-def _training_seconds(run: Path) -> float | None:
-    """What the epochs of all classifiers of the run took; None where that was not written down."""
-    files = sorted(run.rglob("training_time.json"))
-    if not files:
-        return None
-    return float(sum(json.loads(file.read_text(encoding="utf-8"))["seconds"] for file in files))
 
 
 def _missing(data: DataCard, mistakes: Mistakes, plots: dict[str, bytes]) -> list[str]:

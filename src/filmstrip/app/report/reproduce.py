@@ -9,6 +9,8 @@ from filmstrip.training.run_folder import TrainingRequest
 RECIPE_FILE = "recipe.yaml"
 
 _OPTIONS = {"num_folds": "--folds"}
+# The first two stand elsewhere on the line; the last is no option of the command.
+_NO_OPTIONS = ("data", "recipe", "division")
 
 
 def train_command(request: TrainingRequest) -> str:
@@ -16,7 +18,7 @@ def train_command(request: TrainingRequest) -> str:
     words = ["filmstrip", "train", str(request.data), "--recipe", RECIPE_FILE]
     for name, field in TrainingRequest.model_fields.items():
         value = getattr(request, name)
-        if name in ("data", "recipe") or value == field.default:
+        if name in _NO_OPTIONS or value == field.default:
             continue
         option = _OPTIONS.get(name, "--" + name.replace("_", "-"))
         if isinstance(value, bool):

@@ -27,17 +27,12 @@ from filmstrip.dataset.doctor.facts import (
     VideoFacts,
 )
 from filmstrip.dataset.doctor.stretches import StretchFinder
+from filmstrip.dataset.doctor.thumbnails import GREY_SIDE, Pace, small_picture, thumbnail
 from filmstrip.dataset.doctor.truncation import find_truncation
 from filmstrip.errors import DamagedVideoError, NoVideoError, VideoError
 from filmstrip.video.decode import decode_frames
-from filmstrip.video.picture import as_shown
 from filmstrip.video.probe import VideoInfo, probe_timeline
 
-# Thumbnails a second: sixteen, so that those of a copy that starts between two of them still look
-# alike, even where something turns quickly; fewer in a long recording, down to one.
-_MOST_THUMBNAILS_A_SECOND = 16.0
-_THUMBNAILS_OF_A_LONG_VIDEO = 480
-_GREY_SIDE = 64
 _NUM_COLOUR_SAMPLES = 8
 _PREVIEW_SHARES = (1 / 6, 1 / 2, 5 / 6)
 _PREVIEW_HEIGHT, _PREVIEW_LARGEST_WIDTH = 72, 128
@@ -106,7 +101,9 @@ class _Findings:
         self._stretches = StretchFinder()
         self._complaint: Complaint | None = None
         self._to_grey, self._to_colours, self._to_preview = (VideoReformatter() for _ in range(3))
+        self._pace = Pace(0.0)
         self._thumbnails: list[tuple[float, NDArray[np.uint8]]] = []
+        self._last_grey: NDArray[np.uint8] | None = None
         self._colours: list[NDArray[np.uint8]] = []
         self._previews: list[NDArray[np.uint8]] = []
         self.num_decoded = 0
@@ -115,8 +112,7 @@ class _Findings:
     def begin(self, info: VideoInfo) -> None:
         """Hear what the packets promise."""
         self._info = info
-        long = _THUMBNAILS_OF_A_LONG_VIDEO / max(info.duration_seconds, 1e-3)
-        self._thumbnails_a_second = min(max(long, 1.0), _MOST_THUMBNAILS_A_SECOND)
+        self._pace = Pace(info.duration_seconds)
 
     def hear(self, seconds: float, frame: VideoFrame) -> None:
         """Look at the next frame."""
@@ -124,17 +120,15 @@ class _Findings:
             raise ValueError("begin() comes first")
         self.num_decoded += 1
         self.last_seconds = seconds
-        grey = _small(self._to_grey, frame, _GREY_SIDE, _GREY_SIDE, "gray")
+        grey = small_picture(self._to_grey, frame, GREY_SIDE, GREY_SIDE, "gray")
         self._stretches.hear(seconds, grey)
-        if seconds * self._thumbnails_a_second > len(self._thumbnails) - 1e-6:
-            cells = _GREY_SIDE // THUMBNAIL_SIDE
-            # (64, 64) → (16, 4, 16, 4), then the mean of each cell
-            blocks = grey.reshape(THUMBNAIL_SIDE, cells, THUMBNAIL_SIDE, cells)
-            self._thumbnails.append((seconds, np.rint(blocks.mean((1, 3))).astype(np.uint8)))
+        self._last_grey = grey
+        if self._pace.takes(seconds):
+            self._thumbnails.append((seconds, thumbnail(grey)))
         progress = seconds / max(self._info.duration_seconds, 1e-3)
         if progress * _NUM_COLOUR_SAMPLES >= len(self._colours):
             side = THUMBNAIL_SIDE
-            self._colours.append(_small(self._to_colours, frame, side, side, "rgb24"))
+            self._colours.append(small_picture(self._to_colours, frame, side, side, "rgb24"))
         shown = len(self._previews)
         if shown < len(_PREVIEW_SHARES) and (progress >= _PREVIEW_SHARES[shown] or not shown):
             preview = self._preview(frame)
@@ -152,8 +146,10 @@ class _Findings:
     def facts(self, size_bytes: int, fault: Fault | None) -> VideoFacts:
         """All that was found."""
         info = self._info
-        if info is None or not self.num_decoded:
+        if info is None or self._last_grey is None:
             return VideoFacts(size_bytes=size_bytes, fault=fault)
+        if self.last_seconds > self._thumbnails[-1][0]:
+            self._thumbnails.append((self.last_seconds, thumbnail(self._last_grey)))
         colours = np.stack(self._colours).astype(np.float32)
         usable = None if fault is None else fault.at_seconds
         duration = info.duration_seconds if usable is None else usable
@@ -186,17 +182,7 @@ class _Findings:
         stored = (
             (_PREVIEW_HEIGHT, width) if info.rotation_degrees % 180 else (width, _PREVIEW_HEIGHT)
         )
-        return _small(self._to_preview, frame, *stored, "rgb24")
-
-
-def _small(
-    reformatter: VideoReformatter, frame: VideoFrame, width: int, height: int, pixel_format: str
-) -> NDArray[np.uint8]:
-    """The frame as shown, scaled by the mean of the pixels that fall on each new one."""
-    small = reformatter.reformat(
-        frame, width, height, pixel_format, interpolation="AREA", threads=1
-    )
-    return np.ascontiguousarray(as_shown(small.to_ndarray(), frame))
+        return small_picture(self._to_preview, frame, *stored, "rgb24")
 
 
 def _intervals(info: VideoInfo) -> Intervals | None:

@@ -21,7 +21,7 @@ from filmstrip.dataset.rows import is_there
 from filmstrip.storage import replacing
 
 # Facts that an older version found otherwise are found anew.
-_FORMAT = "1"
+_FORMAT = "2"
 _SILENCE_SECONDS = 60.0
 _BLOCK_BYTES = 2**22
 
@@ -47,7 +47,7 @@ def survey(
         StorageError: the cache cannot be written.
     """
     found: dict[Path, VideoFacts] = {}
-    work = partial(_look_up_or_inspect, cache / f"doctor-{_FORMAT}")
+    work = partial(_look_up_or_inspect, cache)
     workers = num_workers or os.cpu_count() or 1
     for path, answer in work_through(work, paths, workers, silence_seconds):
         # What was lost is not kept: the next survey tries again.
@@ -58,6 +58,18 @@ def survey(
         )
         advance(path.name)
     return {path: found[path] for path in paths}
+
+
+def known_facts(cache: Path, content_hash: str) -> VideoFacts | None:
+    """What an earlier survey found of a file with these bytes; None if nothing is kept of it."""
+    try:
+        return VideoFacts.model_validate_json(_entry(cache, content_hash).read_bytes())
+    except (OSError, ValidationError):
+        return None  # absent, or damaged by the disk
+
+
+def _entry(cache: Path, content_hash: str) -> Path:
+    return cache / f"doctor-{_FORMAT}" / content_hash[:2] / f"{content_hash}.json"
 
 
 def _file_hash(path: Path, beat: Callable[[], None]) -> str:
@@ -77,12 +89,10 @@ def _look_up_or_inspect(cache: Path, path: Path, beat: Callable[[], None]) -> Vi
     except OSError as error:
         words = f"could not be read ({error.strerror})"
         return VideoFacts(fault=Fault(kind="unreadable", words=words))
-    entry = cache / content_hash[:2] / f"{content_hash}.json"
-    try:
-        return VideoFacts.model_validate_json(entry.read_bytes())
-    except (OSError, ValidationError):
-        pass  # absent, or damaged by the disk: the file is decoded
+    known = known_facts(cache, content_hash)
+    if known is not None:
+        return known
     facts = inspect_video(path, beat).model_copy(update={"content_hash": content_hash})
-    with replacing(entry) as temporary:
+    with replacing(_entry(cache, content_hash)) as temporary:
         temporary.write_text(facts.model_dump_json(), encoding="utf-8")
     return facts

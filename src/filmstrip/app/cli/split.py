@@ -1,0 +1,217 @@
+"""``filmstrip split``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from filmstrip.app.cli.train import (
+    AllowLeakOption,
+    DataArgument,
+    EngineOption,
+    NearDuplicatesOption,
+    RecipeOption,
+    SetOption,
+    WeightsOption,
+)
+
+if TYPE_CHECKING:
+    from filmstrip.dataset.index import VideoIndex
+    from filmstrip.training.leak_measure import LeakMeasure
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command(
+        epilog="Example: `filmstrip split videos/ --out splits.csv`, then "
+        "`filmstrip train videos/ --splits splits.csv --out run`; or "
+        "`filmstrip split videos/ --measure-leak`"
+    )(split)
+
+
+def split(
+    data: DataArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the split as a CSV; with folds, one numbered file for each."),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=0, help="Deal N folds instead of one split.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Short for --set training.seed=N.")
+    ] = None,
+    group_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression that finds in a clip's name the recording it was cut from."
+        ),
+    ] = None,
+    lists: Annotated[
+        Path | None, typer.Option(help="Folder of the official UCF101 or HMDB51 lists.")
+    ] = None,
+    list_number: Annotated[int, typer.Option(min=1, help="Which official list.")] = 1,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(help="Leave out the files of a list that `filmstrip doctor` wrote."),
+    ] = None,
+    allow_leak: AllowLeakOption = False,
+    near_duplicates: NearDuplicatesOption = True,
+    measure_leak: Annotated[
+        bool,
+        typer.Option(
+            "--measure-leak",
+            help="Train the recipe under a random and under a grouped split, and print both.",
+        ),
+    ] = False,
+    recipe: RecipeOption = "lite-gru",
+    overrides: SetOption = None,
+    weights: WeightsOption = None,
+    engine: EngineOption = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Divide clips into train, val and test, and say which belong together and why.
+
+    It is the split that `train` makes from the same clips, recipe and seed. A split that the data
+    brings along is checked, and refused if copies, pieces of one recording or clips of one group
+    stand on two sides. With --measure-leak it is set aside, and the figures say how much of an
+    accuracy under a random split is leak.
+    """
+    from tempfile import TemporaryDirectory
+
+    from filmstrip.app.cli.console import ConsoleReporter, output
+    from filmstrip.dataset.doctor.quarantine import leave_out
+    from filmstrip.dataset.split_file import write_splits
+    from filmstrip.recipes.catalogue import load_recipe
+    from filmstrip.storage import default_cache
+    from filmstrip.training.division import Division
+    from filmstrip.training.leak_measure import measure_leak as measure
+    from filmstrip.training.run_folder import TrainingRequest
+
+    seeded = [f"training.seed={seed}"] if seed is not None else []
+    request = TrainingRequest(
+        data=data.absolute(),
+        recipe=load_recipe(recipe, [*(overrides or []), *seeded]),
+        weights=weights.absolute() if weights else None,
+        num_folds=folds,
+        lists=lists.absolute() if lists else None,
+        list_number=list_number,
+        group_pattern=group_pattern,
+        quarantine=quarantine.absolute() if quarantine else None,
+        near_duplicates=near_duplicates,
+        allow_leak=allow_leak,
+        division="grouped" if measure_leak else "given",
+    )
+    index = request.open_index()
+    if request.quarantine is not None:
+        index = leave_out(index, request.quarantine)
+    reporter = ConsoleReporter()
+    table = Path("leaks.csv") if out is None else out.with_name(f"{out.stem}-leaks.csv")
+    division = Division(request, index, default_cache(), reporter, table)
+    parts = division.folds(index) if folds else [division.split(index)]
+    for number, part in enumerate(parts, start=1):
+        if out is not None:
+            name = f"{out.stem}-{number}{out.suffix}" if folds else out.name
+            write_splits(part, out.with_name(name))
+    measured = None
+    if measure_leak:
+        with TemporaryDirectory(prefix="filmstrip-") as folder:
+            measured = measure(request, Path(folder), reporter=reporter, engine=engine)
+    leaks = division.record([pair for part in parts for pair in division.leaks(part)])
+    if as_json:
+        output.print_json(data=_as_json(parts, leaks, measured))
+        return
+    _print(parts, leaks)
+    if measured is not None:
+        _print_measure(measured)
+
+
+def _sides(part: VideoIndex) -> dict[str, dict[str, Any]]:
+    """What stands on each side: clips, groups, and clips of each class."""
+    found = {}
+    for side in ("train", "val", "test"):
+        rows = part.subset(side).rows
+        if rows:
+            found[side] = {
+                "num_clips": len(rows),
+                "num_groups": len(set(part.subset(side).groups)),
+                "classes": {
+                    name: sum(row.label == name for row in rows) for name in part.class_names
+                },
+            }
+    return found
+
+
+def _as_json(
+    parts: Sequence[VideoIndex], leaks: dict[str, Any], measured: LeakMeasure | None
+) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "num_clips": len(parts[0]),
+        "num_groups": len(set(parts[0].groups)),
+        "grouping": parts[0].grouping,
+        "leaks": leaks,
+        "splits": [_sides(part) for part in parts],
+    }
+    if measured is not None:
+        shown["measured"] = {
+            "random": _figures(measured.random),
+            "grouped": _figures(measured.grouped),
+            "leak": measured.leak,
+        }
+    return shown
+
+
+def _figures(metrics: dict[str, Any]) -> dict[str, Any]:
+    test = metrics["test"]
+    return {
+        "accuracy": test["accuracy"],
+        "interval": test["intervals"]["accuracy"],
+        "resampling": test["resampling"],
+        "num_clips": test["num_clips"],
+        "num_leaking_pairs": metrics["leaks"]["num_pairs"],
+    }
+
+
+def _print(parts: Sequence[VideoIndex], leaks: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from filmstrip.app.cli.console import output
+    from filmstrip.app.cli.figures import print_leak_warning
+
+    print_leak_warning({"leaks": leaks})
+    output.print(f"{escape(parts[0].grouping)}.", soft_wrap=True)
+    classes = parts[0].class_names
+    columns = ("fold",) if len(parts) > 1 else ()
+    table = Table(*columns, "part", "clips", "groups", *classes, box=None, pad_edge=False)
+    for number, part in enumerate(parts, start=1):
+        for side, held in _sides(part).items():
+            cells = (side, held["num_clips"], held["num_groups"], *held["classes"].values())
+            table.add_row(*map(str, (number, *cells) if columns else cells))
+    output.print(table)
+
+
+def _print_measure(measured: LeakMeasure) -> None:
+    from rich.table import Table
+
+    from filmstrip.app.cli.console import output
+
+    table = Table("split", "test clips", "accuracy", "95 % interval", box=None, pad_edge=False)
+    for name, metrics in (("random", measured.random), ("grouped", measured.grouped)):
+        test = metrics["test"]
+        low, high = test["intervals"]["accuracy"]
+        table.add_row(
+            name, str(test["num_clips"]), f"{test['accuracy']:.3f}", f"{low:.3f} to {high:.3f}"
+        )
+    output.print(table)
+    accuracy = measured.random["test"]["accuracy"]
+    num_pairs = measured.random["leaks"]["num_pairs"]
+    output.print(
+        f"Of the {accuracy:.2f} under a random split, {measured.leak:.2f} is leak "
+        f"({num_pairs} pairs of clips that belong together stood on two sides)."
+        if measured.leak > 0
+        else "No leak is seen: the random split gives no more than the grouped one. With few test "
+        "clips that may be luck; try --folds.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,52 @@
+"""What a training is asked to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from filmstrip.dataset.index import VideoIndex, open_index
+from filmstrip.model.specs import Spec
+from filmstrip.recipes.recipe import Recipe
+
+
+class TrainingRequest(Spec):
+    """What a training was asked to do; a resumed one must be asked the same.
+
+    Attributes:
+        data: the folder, CSV or packed file of labelled clips.
+        recipe: with all overrides.
+        weights: the backbone's weights, if the user named a file.
+        num_folds: folds of the cross-validation; 0 for one split.
+        lists: folder of the official lists, if any.
+        list_number: which of them.
+        group_pattern: regular expression that finds groups in names, if any.
+        splits: a splits.csv to use again, if any.
+        quarantine: a list of files to leave out, if any.
+        near_duplicates: decode all clips to find copies and cut recordings.
+        allow_leak: train on a given split that leaks, and mark every figure.
+        division: ``given`` honours the splits of the data; ``grouped`` and ``random`` set them
+            aside, and divide by groups or clip by clip, to measure what the second lets through.
+    """
+
+    data: Path
+    recipe: Recipe
+    weights: Path | None = None
+    num_folds: int = 0
+    lists: Path | None = None
+    list_number: int = 1
+    group_pattern: str | None = None
+    splits: Path | None = None
+    quarantine: Path | None = None
+    near_duplicates: bool = True
+    allow_leak: bool = False
+    division: Literal["given", "grouped", "random"] = "given"
+
+    def open_index(self) -> VideoIndex:
+        """The clips that ``data`` names."""
+        return open_index(
+            self.data,
+            lists=self.lists,
+            list_number=self.list_number,
+            group_pattern=self.group_pattern,
+        )

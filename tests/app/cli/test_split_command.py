@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filmstrip.training.run_folder import RunFolder
+
+Filmstrip = Callable[..., Any]
+
+
+@pytest.fixture
+def sequences(videos: Path, tmp_path: Path) -> Path:
+    """The clips of ``videos`` named after four sequences, each with clips of every class."""
+    root = tmp_path / "sequences"
+    for label in ("left", "right", "up"):
+        (root / label).mkdir(parents=True)
+        for number in range(8):
+            name = f"seq{number // 2:02}_{number}.mp4"
+            shutil.copy(videos / label / f"{label}_{number}.mp4", root / label / name)
+    return root
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_it_writes_the_split_that_train_makes_and_says_how_the_clips_are_grouped(
+    sequences: Path, finished_run: RunFolder, tmp_path: Path, filmstrip: Filmstrip
+) -> None:
+    stored = finished_run.path / "recipe.yaml"
+    splits = tmp_path / "splits.csv"
+    ended = filmstrip("split", sequences, "--recipe", stored, "--seed", 3, "--out", splits)
+    assert ended.exit_code == 0, ended.stderr
+    assert ended.stdout.startswith("24 clips in 4 groups, by 'seqNN' in the name")
+    run = RunFolder(tmp_path / "run")
+    trained = filmstrip(
+        *("train", sequences, "--recipe", stored, "--seed", 3, "--epochs", 1, "--out", run.path)
+    )
+    assert trained.exit_code == 0, trained.stderr
+    assert rows_of(splits) == rows_of(run.splits_file)
+
+
+def test_json_counts_clips_groups_and_classes_on_each_side(
+    sequences: Path, filmstrip: Filmstrip
+) -> None:
+    ended = filmstrip("split", sequences, "--json")
+    assert ended.exit_code == 0, ended.stderr
+    shown = json.loads(ended.stdout)
+    assert (shown["num_clips"], shown["num_groups"]) == (24, 4)
+    assert shown["leaks"]["num_pairs"] == 0
+    [sides] = shown["splits"]
+    assert sum(side["num_groups"] for side in sides.values()) == 4
+    assert sum(side["num_clips"] for side in sides.values()) == 24
+    assert sides["train"]["classes"] == {"left": 4, "right": 4, "up": 4}
+
+
+def test_folds_are_written_one_by_one_and_test_each_clip_once(
+    sequences: Path, tmp_path: Path, filmstrip: Filmstrip
+) -> None:
+    ended = filmstrip("split", sequences, "--folds", 2, "--out", tmp_path / "splits.csv")
+    assert ended.exit_code == 0, ended.stderr
+    files = [tmp_path / f"splits-{number}.csv" for number in (1, 2)]
+    tested = [row["path"] for file in files for row in rows_of(file) if row["split"] == "test"]
+    assert len(tested) == len(set(tested)) == 24
+
+
+def test_a_given_split_that_leaks_is_refused_and_its_pairs_are_written(
+    sequences: Path, tmp_path: Path, filmstrip: Filmstrip
+) -> None:
+    lines = ["path,label,split"]
+    for clip in sorted(sequences.rglob("*.mp4")):
+        side = "test" if clip.name.startswith("seq00_0") else "train"
+        lines.append(f"{clip.relative_to(tmp_path)},{clip.parent.name},{side}")
+    (tmp_path / "clips.csv").write_text("\n".join(lines))
+    ended = filmstrip("split", tmp_path / "clips.csv", "--out", tmp_path / "splits.csv")
+    assert ended.exit_code == 1
+    assert "the given split leaks, 3 pairs" in ended.stderr
+    assert {row["kind"] for row in rows_of(tmp_path / "splits-leaks.csv")} == {"group"}
+    assert not (tmp_path / "splits.csv").exists()
+
+
+def test_the_leak_is_the_difference_between_two_trainings(
+    sequences: Path, finished_run: RunFolder, filmstrip: Filmstrip
+) -> None:
+    stored = finished_run.path / "recipe.yaml"
+    asked = ("split", sequences, "--recipe", stored, "--set", "training.epochs=1")
+    ended = filmstrip(*asked, "--measure-leak", "--json")
+    assert ended.exit_code == 0, ended.stderr
+    measured = json.loads(ended.stdout)["measured"]
+    assert measured["leak"] == pytest.approx(
+        measured["random"]["accuracy"] - measured["grouped"]["accuracy"]
+    )
+    assert measured["random"]["num_leaking_pairs"] > 0
+    assert measured["grouped"]["num_leaking_pairs"] == 0
