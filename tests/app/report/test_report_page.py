@@ -152,7 +152,7 @@ def test_folds_are_shown_with_their_mean_and_spread(
 
 def test_what_was_left_out_is_named_with_the_reason(hostile_page: Any) -> None:
     left_out = hostile_page.section("data")
-    assert "1 files were left out" in left_out
+    assert "1 file was left out" in left_out
     assert "up/broken.mp4: " in left_out
 
 

@@ -51,7 +51,7 @@ def test_a_long_clip_is_shown_whole_and_faster(tmp_path: Path) -> None:
 def test_a_clip_that_compresses_badly_stays_within_the_limit(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (96, 224, 224, 3), dtype=np.uint8)
     write_video(tmp_path / "noise.mp4", noise, 12, options={"preset": "ultrafast"})
-    assert (tmp_path / "noise.mp4").stat().st_size > 10 * MOST_BYTES
+    assert (tmp_path / "noise.mp4").stat().st_size > 5 * MOST_BYTES
     clip = small_clip(VideoRow(tmp_path / "noise.mp4", "a"))
     assert len(clip.mp4) <= MOST_BYTES
     assert len(_decoded(clip.mp4)[0]) == 96
