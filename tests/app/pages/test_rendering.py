@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jinja2 import Environment
+from jinja2 import ChoiceLoader, DictLoader
 
 from filmstrip.app.pages.page import data_uri, write_html
 from filmstrip.errors import StorageError
@@ -21,7 +21,6 @@ def _page(script: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A small page on the real skeleton, with one hostile value."""
     from filmstrip.app.pages import page
 
-    environment: Environment = page._environment().overlay()
     source = (
         '{% extends "base.html" %}{% from "parts.html" import bar, tally, plot, scrolling %}'
         "{% block title %}{{ words }}{% endblock %}"
@@ -29,9 +28,10 @@ def _page(script: str, monkeypatch: pytest.MonkeyPatch) -> str:
         "{% block content %}{{ tally(words, words) }}{{ plot(png, words) }}{{ bar(0.5) }}"
         "{% call scrolling(words) %}{{ words }}{% endcall %}{% endblock %}"
     )
-    template = environment.from_string(source)
-    monkeypatch.setattr(environment, "get_template", lambda _name: template)
-    monkeypatch.setattr(page, "_environment", lambda: environment)
+    real = page._environment()
+    assert real.loader is not None
+    loader = ChoiceLoader([DictLoader({"any.html": source}), real.loader])
+    monkeypatch.setattr(page, "_environment", lambda: real.overlay(loader=loader))
     hostile = "</title>\"'><script>alert(1)</script>"
     return page.render("any.html", script=script, png=b"png", words=hostile)
 
