@@ -34,8 +34,10 @@ QUICK = {
         "scaler.num_components=16",
         "head.projection=0",
         "head.hidden=16",
+        "training.views=[plain]",  # left and right are classes of their own
         "training.epochs=3",
         "training.batch_size=8",
+        "training.refit=false",
     ),
     "cnn-lstm": (
         "framing.size=32",

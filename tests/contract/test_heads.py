@@ -13,7 +13,7 @@ from filmstrip.errors import RecipeError
 from filmstrip.model import head as head_module
 from filmstrip.model.head import Head, build_head
 from filmstrip.model.specs import HeadSpec, MeanLinearHeadSpec, RecurrentHeadSpec
-from filmstrip.model.streaming import HeadState, check_can_step, step
+from filmstrip.model.streaming import State, check_can_step, step
 
 WIDTH, NUM_CLASSES = 6, 4
 
@@ -34,6 +34,19 @@ HEADS |= {
     "projection": RecurrentHeadSpec(hidden=(5,), projection=3),
     "dense": RecurrentHeadSpec(hidden=(5,), dense=(7, 3)),
     "dropouts": RecurrentHeadSpec(hidden=(5, 5), input_dropout=0.5, layer_dropout=0.5, dropout=0.5),
+    "changes": RecurrentHeadSpec(
+        hidden=(5,), differences=(1, 20), magnitudes=True, departures=True
+    ),
+    "ensemble": RecurrentHeadSpec(hidden=(5,), bidirectional=True, members=3),
+    "ensemble-of-all": RecurrentHeadSpec(
+        hidden=(5,),
+        pooling="mean-max",
+        differences=(1, 20),
+        magnitudes=True,
+        departures=True,
+        input_norm=True,
+        members=2,
+    ),
     "mean-linear": MeanLinearHeadSpec(),
 }
 
@@ -94,7 +107,7 @@ def test_stepping_gives_the_answer_to_every_prefix_unless_it_needs_the_future(he
         return
     check_can_step(spec)
     clips = 2 * torch.randn(3, 50, WIDTH)
-    state: HeadState | None = None
+    state: State | None = None
     for number in range(50):
         logits, state = step(head, clips[:, number], state)
         whole = head(clips[:, : number + 1], torch.full((3,), number + 1))

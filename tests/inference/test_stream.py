@@ -12,7 +12,7 @@ import pytest
 from filmstrip.errors import NoVideoError, RecipeError
 from filmstrip.inference.predict import Prediction, Predictor, load
 from filmstrip.inference.stream import Stream, push_together
-from filmstrip.model.classifier import VideoClassifier
+from filmstrip.model.classifier import VideoClassifier, load_classifier
 from filmstrip.model.specs import ClassifierSpec, MeanLinearHeadSpec
 from filmstrip.training.run_folder import RunFolder
 from filmstrip.video.address import file_address
@@ -113,6 +113,36 @@ def test_each_answer_on_the_way_is_that_of_the_clip_so_far(predictor: Predictor)
     for number, frame in enumerate(frames):
         answer = stream.push(frame, number / 10)
         _agree(answer, predictor.predict_frames(frames[: number + 1], 10))
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_model_that_answers_by_two_views_streams_both(
+    finished_run: RunFolder, predictor: Predictor, is_chunked: bool
+) -> None:
+    classifier = load_classifier(finished_run.path)
+    classifier.spec = classifier.spec.model_copy(update={"views": ("plain", "flip")})
+    both, frames = Predictor(classifier), _pictures(64)
+    stream = both.stream(is_chunked=is_chunked)
+    for number, frame in enumerate(frames):
+        stream.push(frame, number / 10)
+    answer = stream.finish()
+    _agree(answer, both.predict_frames(frames, 10))
+    assert answer.probs != pytest.approx(predictor.predict_frames(frames, 10).probs, abs=1e-4)
+
+
+def test_a_model_that_answers_by_temporal_crops_streams_in_chunks(
+    finished_run: RunFolder, predictor: Predictor
+) -> None:
+    classifier = load_classifier(finished_run.path)
+    spec = classifier.spec.model_copy(update={"num_temporal_crops": 3})
+    cropping, frames = VideoClassifier(spec).eval(), _pictures(64)
+    cropping.load_state_dict(classifier.state_dict())
+    stream = Predictor(cropping).stream(is_chunked=True)
+    for number, frame in enumerate(frames):
+        stream.push(frame, number / 10)
+    answer = stream.finish()
+    _agree(answer, Predictor(cropping).predict_frames(frames, 10))
+    assert answer.probs != pytest.approx(predictor.predict_frames(frames, 10).probs, abs=1e-4)
 
 
 def test_beyond_its_memory_a_stream_forgets(predictor: Predictor) -> None:
@@ -237,6 +267,7 @@ def test_thousands_of_frames_leave_memory_as_it_was(predictor: Predictor) -> Non
     [
         ({"sampling": {"kind": "uniform", "num_frames": 16}}, "sampling.kind=uniform"),
         ({"head": {"kind": "recurrent", "bidirectional": True}}, "bidirectional"),
+        ({"num_temporal_crops": 3}, "num_temporal_crops=3"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused_with_a_way_out(

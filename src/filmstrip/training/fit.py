@@ -36,7 +36,7 @@ from filmstrip.training.reporter import Advance
 def fit(
     learner: Learner,
     training_batches: DataLoader[Any],
-    validation_batches: DataLoader[Any],
+    validation_batches: DataLoader[Any] | None,
     training: TrainingSpec,
     folder: Path,
     resume: bool,
@@ -47,7 +47,8 @@ def fit(
     Args:
         learner: what learns.
         training_batches: the training part.
-        validation_batches: the validation part, which decides on the best epoch.
+        validation_batches: the validation part, which decides on the best epoch; None to take the
+            last.
         training: how.
         folder: gets ``checkpoints/best.ckpt`` and ``last.ckpt``, ``history.csv``,
             ``training_time.json``, ``logs/``.
@@ -58,7 +59,9 @@ def fit(
         KeyboardInterrupt: Ctrl-C; the last whole epoch is kept, ``resume`` goes on from it.
         StorageError: the disk is full; likewise.
     """
-    checkpoints = Checkpoints(folder / "checkpoints", training.monitor)
+    checkpoints = Checkpoints(
+        folder / "checkpoints", training.monitor if validation_batches else None
+    )
     interruption = Interruption()
     watchers: list[Callback] = [
         checkpoints,

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 
+View = Literal["plain", "flip"]
+"""How a clip is shown to a backbone: as it is, or mirrored left to right."""
+
+
+def show(frames: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    """Frames (T, H, W, 3) in that view."""
+    return np.ascontiguousarray(frames[:, :, ::-1]) if view == "flip" else frames
+
+
 class Framing(BaseModel):
     """Makes a frame of any shape a square: bilinear, antialiased, always the same way.
 
@@ -140,6 +149,19 @@ def temporal_crop(num_frames: int, smallest_share: float, generator: Generator) 
     num_kept = shortest + int(length * (num_frames - shortest + 1))
     first = int(start * (num_frames - num_kept + 1))
     return slice(first, first + num_kept)
+
+
+def temporal_crops(num_frames: int, num_crops: int) -> list[slice]:
+    """Runs of a clip's frames, each of four fifths of them, spread from its start to its end.
+
+    A single one keeps all.
+    """
+    if num_crops == 1:
+        return [slice(0, num_frames)]
+    num_kept = math.ceil(4 * num_frames / 5)
+    left_out = num_frames - num_kept
+    firsts = [round(left_out * number / (num_crops - 1)) for number in range(num_crops)]
+    return [slice(first, first + num_kept) for first in firsts]
 
 
 def _factor(drawn: float, strength: float) -> float:
