@@ -10,6 +10,7 @@ RUN/
   skipped.csv       what was left out, and why
   leaks.csv         clips that belong together on two sides, where that was allowed
   plots/            the figures as pictures
+  report.html       all of it on one page; written by the commands, at the end
   logs/             for TensorBoard
   checkpoints/      best.ckpt and last.ckpt; --resume goes on from the last
   recipe.yaml       the recipe with all overrides

@@ -51,6 +51,7 @@ def demo(
     """
     from filmstrip.app.cli.console import ConsoleReporter, messages, output
     from filmstrip.app.cli.figures import print_figures
+    from filmstrip.app.cli.report import write_report_if_possible
     from filmstrip.dataset.synthetic import MOTIONS, render_dataset
     from filmstrip.recipes.catalogue import load_recipe
     from filmstrip.training.run_folder import TrainingRequest
@@ -65,12 +66,13 @@ def demo(
         render_dataset(videos, clips_per_class, seed, advance=advance)
     request = TrainingRequest(data=videos.absolute(), recipe=chosen)
     metrics = train(request, run, resume=True, reporter=reporter)
+    write_report_if_possible(run, reporter)
     print_figures(metrics)
     output.print("One test clip of each class, asked anew:")
     _show_answers(run, videos, out / "answers.png")
     messages.print(
-        f"\nLook at {out / 'answers.png'}, {run / 'plots'}, {run / 'model' / 'README.md'}, and the "
-        f"videos in {videos}.\nNext, with a folder of your own for each class:\n"
+        f"\nLook at {out / 'answers.png'}, {run / 'report.html'}, {run / 'model' / 'README.md'}, "
+        f"and the videos in {videos}.\nNext, with a folder of your own for each class:\n"
         f"  filmstrip train my_videos/ --out my_run",
         soft_wrap=True,
     )
