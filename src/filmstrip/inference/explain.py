@@ -98,20 +98,19 @@ def explain(
     clip = read_clip(path, spec.sampling, spec.framing)
     frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)  # (T, 3, S, S)
     plain_frame = frames.float().mean(dim=(0, 2, 3)).round().to(torch.uint8)
-    with torch.inference_mode():
-        features = classifier.backbone.pool(_maps(classifier, frames))
-        logits = classifier.sequence(features[None], torch.tensor([len(frames)]))[0]
-    answer = Prediction.of_logits(logits, spec, path)
-    label = label or answer.label
-    place = spec.class_names.index(label)
     model = _FromMaps(classifier)
     with torch.no_grad():
         maps = _maps(classifier, frames)[None]  # (1, T, C, h, w)
         plain = _maps(classifier, plain_frame[None, :, None, None].expand_as(frames[:1]))
         plain_maps = plain[None].expand_as(maps).contiguous()
-        margins = [float(model(each)[0, place]) for each in (maps, plain_maps)]
+        logits = model.logits(maps)[0]
+        plain_logits = model.logits(plain_maps)[0]
+    answer = Prediction.of_logits(logits, spec, path)
+    label = label or answer.label
+    place = spec.class_names.index(label)
     attribute = _integrated_gradients if method == "integrated-gradients" else _grad_cam
     contributions = attribute(model, maps, plain_maps, place).double().numpy()
+    margins = [float(each[place] - each.mean()) for each in (logits, plain_logits)]
     return Explanation(answer, label, method, clip.times_seconds, contributions, *margins)
 
 
@@ -138,11 +137,14 @@ class _FromMaps(nn.Module):
         self.eval()
 
     def forward(self, maps: Tensor) -> Tensor:
+        logits = self.logits(maps)
+        return logits - logits.mean(dim=1, keepdim=True)
+
+    def logits(self, maps: Tensor) -> Tensor:
         pooled = self.backbone.pool(self.frame_maps(maps.flatten(0, 1)))  # (B · T, D)
         features = pooled.unflatten(0, maps.shape[:2])
-        lengths = torch.full((len(maps),), maps.shape[1])
-        logits: Tensor = self.sequence(features, lengths)
-        return logits - logits.mean(dim=1, keepdim=True)
+        logits: Tensor = self.sequence(features, torch.full((len(maps),), maps.shape[1]))
+        return logits
 
 
 def _maps(classifier: VideoClassifier, frames: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from filmstrip.app.cli import (
     data,
     demo,
     doctor,
+    explain,
     extract,
     predict,
     recipes,
@@ -38,7 +39,7 @@ app = typer.Typer(
     epilog="Start with: `filmstrip demo --out demo`",
 )
 for group in (
-    *(train, predict, stream, timeline, compare_runs),
+    *(train, predict, explain, stream, timeline, compare_runs),
     *(demo, recipes, doctor, data, extract, tune, cache),
 ):
     group.add_to(app)
