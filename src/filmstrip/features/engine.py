@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from timm.models import FeatureInfo
 from torch import Tensor, nn
 
-from filmstrip.errors import EngineError
-from filmstrip.features.runtimes import EAGER, Run, Runtime, find_runtime, runtimes, start
+from filmstrip.errors import EngineError, FilmstripError
+from filmstrip.features.quantised import start_quantised
+from filmstrip.features.runtimes import EAGER, INT8, Run, Runtime, find_runtime, runtimes, start
 from filmstrip.features.trial import Trial, TrialBook, fastest, first_line, run_trials
 from filmstrip.model.backbone import Backbone
 
@@ -39,7 +40,7 @@ class EngineChoice:
 
     Attributes:
         name: a runtime, such as ``compiled-bf16``, or ``auto`` for the one that measures fastest.
-        trials: folder in which what was measured is remembered.
+        trials: folder in which what was measured is remembered, and calibrated copies are kept.
         note: hears in a sentence what was picked, and why.
     """
 
@@ -75,17 +76,21 @@ class Engine:
         self.runtime = EAGER
         self.trials: dict[str, Trial] = {}
         self._choice = choice
+        self._is_settled = choice is None or choice.name != "auto"
         self._is_forced = choice is not None and choice.name != "auto"
         if choice is not None and self._is_forced:
             self.runtime = find_runtime(choice.name, self.device)
+        self._sample = _no_frames
         self._run: Run | None = None
 
     def accepts(self, precision: str) -> bool:
         """Whether features that were computed in ``precision`` will do.
 
-        They all agree with float32, so any will, unless the user named a runtime.
+        Floats all agree with float32, so any will, unless the user named a runtime.
         """
-        return not self._is_forced or precision == self.runtime.precision
+        if self._is_forced:
+            return precision == self.runtime.precision
+        return precision != INT8.precision
 
     def embed(self, frames: NDArray[np.uint8]) -> Tensor:
         """Features (N, D) float32, on the CPU, of ``frames`` (N, H, W, 3) uint8."""
@@ -99,6 +104,7 @@ class Engine:
         self,
         clips: Iterable[tuple[Item, NDArray[np.uint8]]],
         num_frames_left: Callable[[], int] = lambda: 0,
+        sample: Callable[[], NDArray[np.uint8]] | None = None,
     ) -> Iterator[tuple[Item, Tensor]]:
         """Features (T, D) float32 of each clip of frames (T, H, W, 3) uint8, in order.
 
@@ -108,7 +114,9 @@ class Engine:
             clips: with each its owner's mark, which comes back beside its features.
             num_frames_left: roughly how many frames are to come; a long road is worth the start-up
                 of a fast runtime.
+            sample: gives frames (N, H, W, 3) uint8 from across the work, to calibrate int8 on.
         """
+        self._sample = sample or _no_frames
         waiting: deque[_Waiting[Item]] = deque()
         frames: list[NDArray[np.uint8]] = []
         num_frames = 0
@@ -152,12 +160,14 @@ class Engine:
 
     def _settle(self, frames: NDArray[np.uint8], num_frames_left: Callable[[], int]) -> None:
         """Pick the runtime, once, before the first full batch."""
-        choice, self._choice = self._choice, None
-        num_frames = num_frames_left() if choice else 0
-        if choice is None or self._is_forced or num_frames < _FEWEST_BATCHES * self.batch_size:
+        if self._choice is None or self._is_settled:
+            return
+        self._is_settled = True
+        num_frames = num_frames_left()
+        if num_frames < _FEWEST_BATCHES * self.batch_size:
             return
         network = repr((self.fingerprint(), frames.shape))
-        book = TrialBook(choice.trials, network, self.device)
+        book = TrialBook(self._choice.trials, network, self.device)
         batch = torch.from_numpy(np.ascontiguousarray(frames))
         known = book.read()
         self.trials, self._run = run_trials(
@@ -172,14 +182,21 @@ class Engine:
         best = fastest(self.trials, num_frames)
         if best is not None:
             self.runtime = find_runtime(best.runtime, self.device)
-            choice.note(_sentence(best, self.trials[EAGER.name]))
+            self._choice.note(_sentence(best, self.trials[EAGER.name]))
 
     def _start(self, runtime: Runtime, batch: Tensor) -> Run:
+        if runtime == INT8 and self._choice is not None:
+            copies, note = self._choice.trials, self._choice.note
+            return start_quantised(
+                self.backbone, self.fingerprint(), batch, copies, self._sample, note
+            )
         return start(runtime, self.backbone, self.device, batch)
 
     def _start_picked(self, batch: Tensor) -> Run:
         try:
             return self._start(self.runtime, batch)
+        except FilmstripError:
+            raise
         except Exception as error:  # compilers and runtimes have errors of every kind
             raise EngineError(
                 f"--engine {self.runtime.name}: cannot run this backbone "
@@ -210,6 +227,10 @@ def _deliver(features: Tensor, waiting: deque[_Waiting[Item]]) -> Iterator[tuple
         if not clip.num_missing:
             waiting.popleft()
             yield clip.item, torch.cat(clip.parts)
+
+
+def _no_frames() -> NDArray[np.uint8]:
+    return np.empty((0, 0, 0, 3), np.uint8)
 
 
 def _sentence(best: Trial, eager: Trial) -> str:

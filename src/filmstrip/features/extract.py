@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,10 @@ class _Claimed:
     row: VideoRow
     key: str
 
+
+# Ranges of activations settle after about a hundred frames.
+_NUM_SAMPLED_CLIPS = 32
+_NUM_SAMPLED_FRAMES = 4
 
 _Outcome = Extracted | _Clip | _Claimed | VideoError
 _View = tuple[_Clip, int]
@@ -209,11 +214,21 @@ class _Pass:
     ) -> Iterator[tuple[_View, Tensor]]:
         if self.extractor.engine is None:
             return ((view, torch.from_numpy(frames)) for view, frames in views)
-        return self.extractor.engine.embed_clips(views, self._num_frames_in_all)
+        engine = self.extractor.engine
+        return engine.embed_clips(views, self._num_frames_in_all, self._sample)
 
     def _num_frames_in_all(self) -> int:
         """Frames to compute in this pass, if the rows to come are like those seen so far."""
         return self.num_frames_prepared * len(self.rows) // max(self.num_prepared, 1)
+
+    def _sample(self) -> NDArray[np.uint8]:
+        """Frames (N, S, S, 3) of clips from the first to the last, one class after the other."""
+        frames = []
+        for row in self.rows[:: -(-len(self.rows) // _NUM_SAMPLED_CLIPS)]:
+            with suppress(VideoError):  # it is told of when its turn comes
+                clip, _ = self.extractor.reader.read(row)
+                frames.append(clip[:: -(-len(clip) // _NUM_SAMPLED_FRAMES)])
+        return np.concatenate(frames) if frames else np.empty((0, 0, 0, 3), np.uint8)
 
     def _write(self, view: _View, features: Tensor) -> None:
         """Add one entry; with the last of its views a clip is finished."""

@@ -23,11 +23,12 @@ from filmstrip.errors import EngineError, nearest
 from filmstrip.model.backbone import Backbone
 
 Kind = Literal["eager", "onnxruntime", "openvino", "compiled"]
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 Run = Callable[[Tensor], Tensor]
 """Frames (N, H, W, 3) uint8 on the CPU to features (N, D) float32 on the CPU."""
 
+_OPENVINO_TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -56,6 +57,9 @@ class Runtime:
 
 EAGER = Runtime("eager", "fp32")
 
+INT8 = Runtime("openvino", "int8")
+"""Less exact than the others, so it is never tried by itself; ``quantised`` starts it."""
+
 
 def runtimes(device: torch.device) -> list[Runtime]:
     """What can run on this machine, the quickest to start first; ``EAGER`` leads."""
@@ -78,11 +82,12 @@ def find_runtime(name: str, device: torch.device) -> Runtime:
     Raises:
         EngineError: there is none, or this machine cannot run it.
     """
-    known = {runtime.name: runtime for runtime in runtimes(device)}
+    named_only = [INT8] if device.type == "cpu" and find_spec("nncf") else []
+    known = {runtime.name: runtime for runtime in [*runtimes(device), *named_only]}
     if name not in known:
         raise EngineError(
             f"--engine {name}: not on this machine",
-            f"auto, or one of {', '.join(known)} (openvino and onnxruntime come with "
+            f"auto, or one of {', '.join(known)} (openvino, int8 and onnxruntime come with "
             "pip install 'filmstrip[engines]')",
             nearest(name, known),
         )
@@ -93,7 +98,7 @@ def start(runtime: Runtime, backbone: Backbone, device: torch.device, frames: Te
     """Make ``backbone`` ready to be run in that way.
 
     Args:
-        runtime: how.
+        runtime: how; any but ``INT8``.
         backbone: in evaluation, on ``device``; it is left as it is.
         device: where.
         frames: (N, H, W, 3) uint8, of the shape that every pass will have.
@@ -102,7 +107,7 @@ def start(runtime: Runtime, backbone: Backbone, device: torch.device, frames: Te
         Exception: whatever the runtime raises where it cannot take this network.
     """
     if runtime.kind == "openvino":
-        return _openvino(runtime.precision, backbone, frames)
+        return openvino_run(openvino_model(backbone, frames), runtime.precision)
     if runtime.kind == "onnxruntime":
         return _onnxruntime(backbone, frames)
     network = _FramesToFeatures(backbone, _TYPES[runtime.precision])
@@ -170,18 +175,23 @@ def _onnxruntime(backbone: Backbone, frames: Tensor) -> Run:
     return lambda frames: torch.from_numpy(session.run(None, {name: frames.numpy()})[0])
 
 
-def _openvino(precision: Precision, backbone: Backbone, frames: Tensor) -> Run:
+def openvino_model(backbone: Backbone, frames: Tensor) -> Any:
+    """The backbone as OpenVINO's model, in float32, for frames of the shape of ``frames``."""
     import openvino
 
-    core = openvino.Core()
     # Through ONNX: OpenVINO's own conversion of torch networks traces them, and reports its use.
-    model = core.read_model(io.BytesIO(_onnx(backbone, frames)))
-    types = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-    compiled = core.compile_model(
+    return openvino.Core().read_model(io.BytesIO(_onnx(backbone, frames)))
+
+
+def openvino_run(model: Any, precision: Precision = "fp32") -> Run:
+    """OpenVINO's ``model``, made ready for the processor; ``precision`` is that of its floats."""
+    import openvino
+
+    compiled = openvino.Core().compile_model(
         model,
         "CPU",
         {
-            "INFERENCE_PRECISION_HINT": types[precision],
+            "INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[precision],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         },
@@ -191,7 +201,7 @@ def _openvino(precision: Precision, backbone: Backbone, frames: Tensor) -> Run:
 
 
 def _onnx(backbone: Backbone, frames: Tensor) -> bytes:
-    with torch.no_grad(), _silence():
+    with torch.no_grad(), silence():
         program = torch.onnx.export(
             _FramesToFeatures(backbone, torch.float32).eval(), (frames,), dynamo=True, verbose=False
         )
@@ -201,8 +211,8 @@ def _onnx(backbone: Backbone, frames: Tensor) -> bytes:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """The exporter's remarks on its own internals are nothing that a user could act upon."""
+def silence() -> Iterator[None]:
+    """What libraries remark on their own internals is nothing that a user could act upon."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

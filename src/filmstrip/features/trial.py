@@ -175,9 +175,14 @@ def _measure(
     except Exception as error:  # compilers and runtimes have errors of every kind
         seconds = time.perf_counter() - began
         return Trial(runtime.name, seconds, 0.0, 0.0, first_line(error)), None
-    cosine = float(cosine_similarity(features, reference, dim=1).min())
+    cosine = least_cosine(features, reference)
     trial = Trial(runtime.name, max(first - seconds, 0.0), len(frames) / seconds, cosine)
     return trial, run
+
+
+def least_cosine(features: Tensor, reference: Tensor) -> float:
+    """The least similarity of a frame's features (N, D) to the reference's, from -1 to 1."""
+    return float(cosine_similarity(features, reference, dim=1).min())
 
 
 def first_line(error: Exception) -> str:

@@ -43,7 +43,7 @@ EngineOption = Annotated[
         "--engine",
         metavar="NAME",
         help="How a frozen backbone is run: auto measures what is fastest here; or one by name, "
-        "such as eager-fp32, compiled-bf16 or onnxruntime-fp32.",
+        "such as eager-fp32, compiled-bf16, onnxruntime-fp32 or openvino-int8.",
         rich_help_panel="What",
     ),
 ]
