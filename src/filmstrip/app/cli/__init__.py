@@ -18,6 +18,7 @@ from filmstrip.app.cli import (
     demo,
     doctor,
     export,
+    explain,
     extract,
     predict,
     recipes,
@@ -44,6 +45,7 @@ app = typer.Typer(
 for group in (
     train,
     predict,
+    explain,
     stream,
     timeline,
     export,
