@@ -40,7 +40,7 @@ OVERLAP = 0.5
 def choose_clips(run: Path, num_clips: int) -> list[tuple[str, Path]]:
     """Label and path of so many test clips, in random order."""
     folder = RunFolder(run)
-    data = folder.request.data
+    data = folder.request().data
     with folder.splits_file.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     order = np.random.default_rng(0).permutation(len(rows))[:num_clips]
