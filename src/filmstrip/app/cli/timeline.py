@@ -53,6 +53,13 @@ def timeline(
             "the model was trained on; the model's longest clip if left out."
         ),
     ] = None,
+    stills: Annotated[
+        bool,
+        typer.Option(
+            "--stills",
+            help="Answer pauses, too, in which the picture stands still; for classes that can.",
+        ),
+    ] = False,
     enter: Annotated[
         float, typer.Option(help="Probability from which a class begins a segment.")
     ] = 0.6,
@@ -98,7 +105,7 @@ def timeline(
         check_embeddable(video)
     predictor = load(run)
     reader = LiveVideo(file_address(str(video)), say)
-    steps = predictor.timeline(window).steps(reader)
+    steps = predictor.timeline(window, stills).steps(reader)
     if probs is not None:
         steps = writing_steps(probs, steps, predictor.class_names)
     drawn: list[TimelineStep] = []
