@@ -4,8 +4,8 @@
 
 Test clips of the run, which the model has not seen, are put into one recording in random order,
 with pauses of one to three seconds between them: the last picture held still, and black, in turn.
-What is scored are the segments that ``filmstrip timeline`` gives by default, and with a window as
-long as a clip. Prints JSON, then a table.
+What is scored are the segments that ``filmstrip timeline`` gives by default, with a window as long
+as a clip, and with the pauses answered, too. Prints JSON, then a table.
 """
 
 from __future__ import annotations
@@ -72,9 +72,13 @@ class Recording:
 
 
 def measure(
-    predictor: Predictor, video: Path, truth: list[Stretch], window_seconds: float | None
+    predictor: Predictor,
+    video: Path,
+    truth: list[Stretch],
+    window_seconds: float | None,
+    answers_stills: bool,
 ) -> dict[str, object]:
-    timeline = predictor.timeline(window_seconds)
+    timeline = predictor.timeline(window_seconds, answers_stills)
     steps = timeline.steps(LiveVideo(file_address(str(video))))
     found = [
         Stretch(one.label, one.start_seconds, one.end_seconds)
@@ -102,10 +106,15 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         video = Path(folder) / "recording.mp4"
         write_video(video, recording.frames(), infos[0].average_fps)
-        settings = {"defaults": None, f"--window {clip_seconds:g}": clip_seconds}
+        window = f"--window {clip_seconds:g}"
+        settings = {
+            "defaults": (None, False),
+            window: (clip_seconds, False),
+            f"{window} --stills": (clip_seconds, True),
+        }
         scores = {
-            name: measure(predictor, video, recording.truth, window)
-            for name, window in settings.items()
+            name: measure(predictor, video, recording.truth, *setting)
+            for name, setting in settings.items()
         }
     content = {"overlap": OVERLAP, "num_clips": len(clips), "scores": scores}
     sys.stdout.write(json.dumps(content, indent=2) + "\n\n")

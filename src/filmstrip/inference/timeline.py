@@ -27,14 +27,14 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from torch import Tensor
 
-from filmstrip.errors import RecipeError
 from filmstrip.features.engine import Engine
 from filmstrip.inference.stillness import STILL_SECONDS, PictureRuns, with_stillness
+from filmstrip.inference.window import find_window
 from filmstrip.model.classifier import SequenceClassifier, probabilities
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.video.live import LiveVideo
 from filmstrip.video.picture import RgbConverter
-from filmstrip.video.sampling import RateClock, RateSampling
+from filmstrip.video.sampling import RateClock
 
 STEPS_PER_WINDOW = 4
 """How many steps of the timeline a window covers, and so how many windows cover a step."""
@@ -197,56 +197,3 @@ class Timeline:
             on_screen = frame
         if on_screen is not None:
             yield on_screen, clock.until_end(video.end_seconds - self._first_seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What the head reads at once.
-
-    Attributes:
-        num_frames: sampled frames.
-        frames_per_second: their rate.
-        first_seconds: the time of the first, after the beginning of the recording.
-    """
-
-    num_frames: int
-    frames_per_second: float
-    first_seconds: float
-
-
-def find_window(spec: ClassifierSpec, window_seconds: float | None) -> Window:
-    """The window of so many seconds; the model's longest clip at full rate if not given.
-
-    Raises:
-        RecipeError: the model has no such length by itself, or cannot take one that long.
-    """
-    sampling = spec.sampling
-    if window_seconds is not None and not 0 < window_seconds < math.inf:
-        raise _unfit(window_seconds, "a number of seconds above 0")
-    if not isinstance(sampling, RateSampling):
-        if window_seconds is None:
-            raise RecipeError(
-                f"no length of a window: this model spreads {sampling.num_frames} frames over a "
-                "clip of any length",
-                "the length of a window in seconds",
-                "give --window (or --memory, for a stream) with the usual length of the clips that "
-                "it was trained on.",
-            )
-        rate = sampling.num_frames / window_seconds
-        return Window(sampling.num_frames, rate, 0.5 / rate)
-    rate = sampling.frames_per_second
-    if window_seconds is None:
-        return Window(sampling.max_frames, rate, 0.0)
-    num_frames = max(round(window_seconds * rate), 1)
-    if num_frames > sampling.max_frames:
-        longest = sampling.max_frames / rate
-        raise _unfit(window_seconds, f"at most {longest:g} s, the model's longest clip")
-    return Window(num_frames, rate, 0.0)
-
-
-def _unfit(window_seconds: float, expected: str) -> RecipeError:
-    return RecipeError(
-        f"a window of {window_seconds:g} seconds",
-        expected,
-        "give the usual length of the clips that the model was trained on.",
-    )

@@ -73,6 +73,7 @@ def test_where_no_class_is_sure_there_is_no_segment(
         (["--out", "t.txt"], "t.txt"),
         (["--enter", "0.3"], "leave"),
         (["--window", "100"], "window of 100 seconds"),
+        (["--embed"], "--embed without --html"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_before_anything_is_read(
