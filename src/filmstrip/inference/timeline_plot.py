@@ -65,7 +65,7 @@ def plot_timeline(
     panels[-1].set_xlabel("time in the recording", fontsize=9, color=INK)
     bar = figure.colorbar(image, ax=panels[:2], fraction=0.02, pad=0.01, aspect=12)
     bar.ax.tick_params(length=0, labelsize=7, labelcolor=INK)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     left_out = len(class_names) - len(shown)
     words = f"; the {len(shown)} highest of {len(class_names)} classes" if left_out else ""
     figure.suptitle(
