@@ -15,8 +15,6 @@ coarser of the two; it is here since it is what many know.
 A model that answers by several views, such as a clip and its mirror image, is explained by the
 plain one: a place is the same place in one view only. Temporal crops and the members of an ensemble
 read that view, and are part of what is explained.
-
-``benchmarks/explanations.py`` measures how faithful each is.
 """
 
 from __future__ import annotations

@@ -156,8 +156,8 @@ def _meaning(explanation: Explanation) -> str:
     if explanation.averages_views:
         views = ", ".join(explanation.views)
         lines.append(
-            f"The plain view is explained. The model answers by the mean of its views ({views}), so "
-            "'filmstrip predict' may differ."
+            f"The plain view is explained. The model answers by the mean of its views ({views}), "
+            "so 'filmstrip predict' may differ."
         )
     return "\n".join(lines)
 
