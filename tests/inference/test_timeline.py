@@ -186,3 +186,27 @@ def test_steps_are_written_as_they_pass(tmp_path: Path) -> None:
 def test_clock_times_carry_over() -> None:
     assert clock_time(59.9996) == "00:01:00.000"
     assert clock_time(100 * 3600 + 61.5, ",") == "100:01:01,500"
+
+
+def test_where_the_picture_stands_still_no_class_is_probable_unless_asked_for(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    moving = _pictures(25)
+    still, black = np.repeat(moving[9:10], 10, axis=0), np.zeros_like(moving[:12])
+    frames = np.concatenate([moving[:9], still, black, moving[10:25]])
+    path = tmp_path / "pauses.mkv"
+    write_video(path, frames, 10, "libx264rgb", "rgb24", {"qp": "0"})
+    steps = _steps(predictor.timeline(), path)
+    stills = [(step.start_seconds, step.end_seconds) for step in steps if not step.probs.any()]
+    rate = predictor.spec.sampling.frames_per_second
+    assert len(stills) == 1
+    np.testing.assert_allclose(stills, [(0.9, 3.1)], atol=1.01 / rate)
+    assert [step.end_seconds for step in steps[:-1]] == [step.start_seconds for step in steps[1:]]
+    assert (steps[0].start_seconds, steps[-1].end_seconds) == (0, 4.6)
+    for step in steps:
+        assert not step.probs.any() or step.probs.sum() == pytest.approx(1)
+    path, _ = _recording(tmp_path, 9)
+    np.testing.assert_allclose(steps[0].probs, _steps(predictor.timeline(), path)[0].probs)
+    path = tmp_path / "pauses.mkv"
+    answered = _steps(predictor.timeline(answers_stills=True), path)
+    assert all(step.probs.sum() == pytest.approx(1) for step in answered)

@@ -125,17 +125,20 @@ class Predictor:
         to_prediction = partial(Prediction.of_logits, spec=self.spec)
         return Stream(self.spec, self._engine, to_prediction, method)
 
-    def timeline(self, window_seconds: float | None = None) -> Timeline:
+    def timeline(
+        self, window_seconds: float | None = None, answers_stills: bool = False
+    ) -> Timeline:
         """What answers long recordings in overlapping windows, whatever the model.
 
         Args:
             window_seconds: length of a window, best that of the clips that were trained on; the
                 model's longest clip if not given.
+            answers_stills: whether a picture that stands still is answered, too.
 
         Raises:
             RecipeError: the model has no such length by itself, or cannot take one that long.
         """
-        return Timeline(self.spec, self._engine, self._sequence, window_seconds)
+        return Timeline(self.spec, self._engine, self._sequence, window_seconds, answers_stills)
 
     @torch.inference_mode()
     def _answer(self, frames: NDArray[np.uint8], path: Path | None) -> Prediction:

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from filmstrip.errors import RecipeError
-from filmstrip.inference.timeline import STEPS_PER_WINDOW, find_window
+from filmstrip.inference.timeline import STEPS_PER_WINDOW
+from filmstrip.inference.window import find_window
 from filmstrip.model.classifier import SequenceClassifier
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.model.streaming import State, check_can_step, step

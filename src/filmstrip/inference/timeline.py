@@ -6,6 +6,9 @@ next to nothing, reads overlapping windows of these features, each as long as a 
 timeline, a quarter of a window, gets the mean of the probabilities of the windows over it. What is
 kept is one window, however long the recording.
 
+Where the picture stands still nothing happens, and no class is probable; windows end there, so that
+what happens between two pauses is read alone, as a clip would be.
+
 Any model can do it. One that spreads its frames over a clip has no length of its own, so the window
 must be given; a window is then sampled as a clip of that length would be.
 """
@@ -14,9 +17,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice, repeat
+from itertools import groupby, islice, repeat
 
 import numpy as np
 import torch
@@ -24,13 +27,14 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from torch import Tensor
 
-from filmstrip.errors import RecipeError
 from filmstrip.features.engine import Engine
+from filmstrip.inference.stillness import STILL_SECONDS, PictureRuns, with_stillness
+from filmstrip.inference.window import find_window
 from filmstrip.model.classifier import SequenceClassifier, probabilities
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.video.live import LiveVideo
 from filmstrip.video.picture import RgbConverter
-from filmstrip.video.sampling import RateClock, RateSampling
+from filmstrip.video.sampling import RateClock
 
 STEPS_PER_WINDOW = 4
 """How many steps of the timeline a window covers, and so how many windows cover a step."""
@@ -45,12 +49,20 @@ class TimelineStep:
     Attributes:
         start_seconds: after the first frame.
         end_seconds: likewise; half-open.
-        probs: probability of each class (K,), in the order of the model's class names.
+        probs: probability of each class (K,), in the order of the model's class names; all 0 where
+            the picture stands still.
     """
 
     start_seconds: float
     end_seconds: float
     probs: NDArray[np.float64]
+
+
+_Told = list[NDArray[np.float64]]
+"""What the windows over a step said of it."""
+
+_Steps = Generator[TimelineStep, None, int]
+"""Steps, and in the end of how many sampled frames."""
 
 
 class Timeline:
@@ -61,6 +73,7 @@ class Timeline:
         engine: runs the backbone.
         sequence: scaler and head, in evaluation.
         window_seconds: length of a window; the model's longest clip at full rate if not given.
+        answers_stills: whether a picture that stands still is answered, too.
 
     Attributes:
         window_seconds: length of a window.
@@ -76,8 +89,10 @@ class Timeline:
         engine: Engine,
         sequence: SequenceClassifier,
         window_seconds: float | None = None,
+        answers_stills: bool = False,
     ) -> None:
         self._spec = spec
+        self._answers_stills = answers_stills
         self._engine = engine
         self._sequence = sequence
         window = find_window(spec, window_seconds)
@@ -95,42 +110,72 @@ class Timeline:
         Raises:
             VideoError: the recording cannot be read.
         """
+        last: TimelineStep | None = None
+        for step in self._all_steps(video):
+            if last is not None:
+                yield last
+            last = step
+        if last is not None:
+            yield replace(last, end_seconds=video.end_seconds)
+
+    def _all_steps(self, video: LiveVideo) -> Iterator[TimelineStep]:
+        """The steps of each stretch between stills, and one for each still."""
+        num_still = math.ceil(STILL_SECONDS * self._frames_per_second)
+        flagged = with_stillness(self._features(video), max(num_still, 2))
+        if self._answers_stills:
+            flagged = ((False, features) for _, features in flagged)
+        num_frames = 0
+        for is_still, stretch in groupby(flagged, key=lambda instant: instant[0]):
+            features = (one for _, one in stretch)
+            answer = self._still if is_still else self._moving
+            num_frames += yield from answer(features, num_frames)
+
+    def _still(self, features: Iterable[Tensor], first: int) -> _Steps:
+        """One step without any class, for as many sampled frames as there are."""
+        num_frames = sum(1 for _ in features)
+        start, end = (place / self._frames_per_second for place in (first, first + num_frames))
+        yield TimelineStep(start, end, np.zeros(len(self._spec.class_names)))
+        return num_frames
+
+    def _moving(self, features: Iterable[Tensor], first: int) -> _Steps:
+        """The steps of sampled frames of which the first has the number ``first``."""
         window: deque[Tensor] = deque(maxlen=self._num_window_frames)
-        open_steps: deque[list[NDArray[np.float64]]] = deque()  # what the windows said of each
+        open_steps: deque[_Told] = deque()
         num_frames = num_closed = 0
-        for features in self._features(video):
+        for one in features:
             if num_frames % self._hop == 0:
                 open_steps.append([])
-            window.append(features)
+            window.append(one)
             num_frames += 1
             if len(window) == window.maxlen and num_frames % self._hop == 0:
                 self._tell(open_steps, window)
-                yield self._step(num_closed, open_steps.popleft())
+                yield self._step(first + num_closed * self._hop, open_steps.popleft())
                 num_closed += 1
         if open_steps and (num_frames % self._hop or not open_steps[0]):
             self._tell(open_steps, window)
+        end_seconds = (first + num_frames) / self._frames_per_second
         while open_steps:
-            step = self._step(num_closed, open_steps.popleft())
-            yield step if open_steps else replace(step, end_seconds=video.end_seconds)
+            step = self._step(first + num_closed * self._hop, open_steps.popleft())
+            yield step if open_steps else replace(step, end_seconds=end_seconds)
             num_closed += 1
+        return num_frames
 
     @torch.inference_mode()
-    def _tell(
-        self, open_steps: Iterable[list[NDArray[np.float64]]], window: Iterable[Tensor]
-    ) -> None:
+    def _tell(self, open_steps: Iterable[_Told], window: Iterable[Tensor]) -> None:
         """Answer the window, for each step that it covers."""
         logits = self._sequence.answer(torch.stack(list(window), dim=1))
         probs = probabilities(logits, self._spec.temperature).numpy()
         for told in open_steps:
             told.append(probs)
 
-    def _step(self, number: int, told: list[NDArray[np.float64]]) -> TimelineStep:
-        start, end = number * self.step_seconds, (number + 1) * self.step_seconds
+    def _step(self, first: int, told: _Told) -> TimelineStep:
+        start, end = (place / self._frames_per_second for place in (first, first + self._hop))
         return TimelineStep(start, end, np.mean(told, axis=0))
 
-    def _features(self, video: LiveVideo) -> Iterator[Tensor]:
-        """The features (V, D), by view, of what is on screen at each sampled instant."""
+    def _features(self, video: LiveVideo) -> Iterator[tuple[int, Tensor]]:
+        """What is on screen at each sampled instant: number of its run, features (V, D) by view."""
         to_rgb = RgbConverter()
+        runs = PictureRuns()
         seen = (
             (self._spec.framing(to_rgb(frame)), num_instants)
             for frame, num_instants in self._sampled(video)
@@ -139,8 +184,8 @@ class Timeline:
         while batch := list(islice(seen, _BATCH_SIZE)):
             pictures = np.stack([picture for picture, _ in batch])
             views = self._engine.embed_views(pictures, self._spec.views)
-            for features, (_, num_instants) in zip(views.unbind(dim=1), batch, strict=True):
-                yield from repeat(features, num_instants)
+            for features, (picture, num_instants) in zip(views.unbind(dim=1), batch, strict=True):
+                yield from repeat((runs.number(picture), features), num_instants)
 
     def _sampled(self, video: LiveVideo) -> Iterator[tuple[VideoFrame, int]]:
         """Each frame, with the number of instants at which it is on screen."""
@@ -152,56 +197,3 @@ class Timeline:
             on_screen = frame
         if on_screen is not None:
             yield on_screen, clock.until_end(video.end_seconds - self._first_seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What the head reads at once.
-
-    Attributes:
-        num_frames: sampled frames.
-        frames_per_second: their rate.
-        first_seconds: the time of the first, after the beginning of the recording.
-    """
-
-    num_frames: int
-    frames_per_second: float
-    first_seconds: float
-
-
-def find_window(spec: ClassifierSpec, window_seconds: float | None) -> Window:
-    """The window of so many seconds; the model's longest clip at full rate if not given.
-
-    Raises:
-        RecipeError: the model has no such length by itself, or cannot take one that long.
-    """
-    sampling = spec.sampling
-    if window_seconds is not None and not 0 < window_seconds < math.inf:
-        raise _unfit(window_seconds, "a number of seconds above 0")
-    if not isinstance(sampling, RateSampling):
-        if window_seconds is None:
-            raise RecipeError(
-                f"no length of a window: this model spreads {sampling.num_frames} frames over a "
-                "clip of any length",
-                "the length of a window in seconds",
-                "give --window (or --memory, for a stream) with the usual length of the clips that "
-                "it was trained on.",
-            )
-        rate = sampling.num_frames / window_seconds
-        return Window(sampling.num_frames, rate, 0.5 / rate)
-    rate = sampling.frames_per_second
-    if window_seconds is None:
-        return Window(sampling.max_frames, rate, 0.0)
-    num_frames = max(round(window_seconds * rate), 1)
-    if num_frames > sampling.max_frames:
-        longest = sampling.max_frames / rate
-        raise _unfit(window_seconds, f"at most {longest:g} s, the model's longest clip")
-    return Window(num_frames, rate, 0.0)
-
-
-def _unfit(window_seconds: float, expected: str) -> RecipeError:
-    return RecipeError(
-        f"a window of {window_seconds:g} seconds",
-        expected,
-        "give the usual length of the clips that the model was trained on.",
-    )

@@ -73,6 +73,7 @@ def test_where_no_class_is_sure_there_is_no_segment(
         (["--out", "t.txt"], "t.txt"),
         (["--enter", "0.3"], "leave"),
         (["--window", "100"], "window of 100 seconds"),
+        (["--embed"], "--embed without --html"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_before_anything_is_read(
@@ -89,3 +90,16 @@ def test_a_file_that_is_missing_is_named(
     ended = filmstrip("timeline", finished_run.path, tmp_path / "gone.mp4")
     assert ended.exit_code == 1
     assert f"Error: {tmp_path / 'gone.mp4'}: there is no such file" in ended.stderr
+
+
+def test_a_chart_and_a_page_are_written(
+    filmstrip: Filmstrip, finished_run: RunFolder, recording: Path, tmp_path: Path
+) -> None:
+    plot, html = tmp_path / "t.png", tmp_path / "t.html"
+    options = ("--enter", "0.35", "--leave", "0.3", "--plot", plot, "--html", html, "--embed")
+    ended = filmstrip("timeline", finished_run.path, recording, "--window", 1, *options)
+    assert ended.exit_code == 0
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    text = html.read_text(encoding="utf-8")
+    assert text.count("<tr data-start=") == len(ended.stdout.splitlines())
+    assert 'src="data:video/mp4;base64,' in text

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from filmstrip.inference.timeline import TimelineStep
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command(
-        epilog="Example: `filmstrip timeline run match.mp4 --min-length 2 --out match.srt`"
+        epilog="Example: `filmstrip timeline run match.mp4 --min-length 2 --out match.srt "
+        "--html match.html`"
     )(timeline)
 
 
@@ -27,6 +32,20 @@ def timeline(
     probs: Annotated[
         Path | None, typer.Option(help="Write the probabilities of every step to this CSV.")
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the probabilities over time, and the segments below, to this PNG."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a page on which a click on a segment plays it; it plays the file from "
+            "where it lies, seen from the page."
+        ),
+    ] = None,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Put the recording into the page: at most 20 MB.")
+    ] = False,
     window: Annotated[
         float | None,
         typer.Option(
@@ -34,6 +53,13 @@ def timeline(
             "the model was trained on; the model's longest clip if left out."
         ),
     ] = None,
+    stills: Annotated[
+        bool,
+        typer.Option(
+            "--stills",
+            help="Answer pauses, too, in which the picture stands still; for classes that can.",
+        ),
+    ] = False,
     enter: Annotated[
         float, typer.Option(help="Probability from which a class begins a segment.")
     ] = 0.6,
@@ -51,6 +77,8 @@ def timeline(
     model will do. Damaged parts of the file are left out, and said.
     """
     from filmstrip.app.cli.console import messages, output
+    from filmstrip.app.timeline_page import check_embeddable, write_timeline_page
+    from filmstrip.errors import RecipeError
     from filmstrip.inference.predict import load
     from filmstrip.inference.segments import Hysteresis, find_segments
     from filmstrip.inference.timeline_files import (
@@ -59,6 +87,7 @@ def timeline(
         writer_for,
         writing_steps,
     )
+    from filmstrip.inference.timeline_plot import plot_timeline
     from filmstrip.video.address import file_address
     from filmstrip.video.live import LiveVideo
 
@@ -68,11 +97,20 @@ def timeline(
     rules = Hysteresis(enter, leave, min_length)
     for path in out or []:
         writer_for(path)
+    if embed and html is None:
+        raise RecipeError(
+            "--embed without --html", "a page to put the recording into", "add --html page.html."
+        )
+    if embed:
+        check_embeddable(video)
     predictor = load(run)
     reader = LiveVideo(file_address(str(video)), say)
-    steps = predictor.timeline(window).steps(reader)
+    steps = predictor.timeline(window, stills).steps(reader)
     if probs is not None:
         steps = writing_steps(probs, steps, predictor.class_names)
+    drawn: list[TimelineStep] = []
+    if plot is not None:
+        steps = _keeping(drawn, steps)
     segments = []
     for segment in find_segments(steps, predictor.class_names, rules):
         segments.append(segment)
@@ -84,6 +122,17 @@ def timeline(
         )
     for path in out or []:
         write_segments(path, segments, str(video))
+    if plot is not None:
+        plot_timeline(drawn, segments, predictor.class_names, plot)
+    if html is not None:
+        write_timeline_page(html, video, segments, reader.end_seconds, embed)
     if reader.num_corrupt:
         say(f"{reader.num_corrupt} corrupt packets or frames were left out")
     messages.print(f"{len(segments)} segments in {clock_time(reader.end_seconds)}.")
+
+
+def _keeping(kept: list[TimelineStep], steps: Iterable[TimelineStep]) -> Iterator[TimelineStep]:
+    """Pass steps on, and keep them."""
+    for step in steps:
+        kept.append(step)
+        yield step
