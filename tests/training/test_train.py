@@ -148,7 +148,7 @@ def test_all_views_are_kept_in_the_cache(
     request = TrainingRequest(data=videos, recipe=both)
     train(request, tmp_path / "run", False, tmp_path / "cache", listener)
     assert len(list(FeatureStore(tmp_path / "cache" / "features").keys())) == 2 * 24
-    title, num_steps, words = listener.phases[0]
+    title, num_steps, words = listener.phases[1]
     assert (title, num_steps) == ("Extracting features", 24)
     assert words[-1].startswith("0 cached, 0 unreadable, ")
 
