@@ -13,7 +13,7 @@ from filmstrip.errors import RecipeError
 from filmstrip.model import head as head_module
 from filmstrip.model.head import Head, build_head
 from filmstrip.model.specs import HeadSpec, MeanLinearHeadSpec, RecurrentHeadSpec
-from filmstrip.model.streaming import HeadState, check_can_step, step
+from filmstrip.model.streaming import State, check_can_step, step
 
 WIDTH, NUM_CLASSES = 6, 4
 
@@ -34,6 +34,19 @@ HEADS |= {
     "projection": RecurrentHeadSpec(hidden=(5,), projection=3),
     "dense": RecurrentHeadSpec(hidden=(5,), dense=(7, 3)),
     "dropouts": RecurrentHeadSpec(hidden=(5, 5), input_dropout=0.5, layer_dropout=0.5, dropout=0.5),
+    "changes": RecurrentHeadSpec(
+        hidden=(5,), differences=(1, 20), magnitudes=True, departures=True
+    ),
+    "ensemble": RecurrentHeadSpec(hidden=(5,), bidirectional=True, members=3),
+    "ensemble-of-all": RecurrentHeadSpec(
+        hidden=(5,),
+        pooling="mean-max",
+        differences=(1, 20),
+        magnitudes=True,
+        departures=True,
+        input_norm=True,
+        members=2,
+    ),
     "mean-linear": MeanLinearHeadSpec(),
 }
 
@@ -94,11 +107,23 @@ def test_stepping_gives_the_answer_to_every_prefix_unless_it_needs_the_future(he
         return
     check_can_step(spec)
     clips = 2 * torch.randn(3, 50, WIDTH)
-    state: HeadState | None = None
+    state: State | None = None
     for number in range(50):
         logits, state = step(head, clips[:, number], state)
         whole = head(clips[:, : number + 1], torch.full((3,), number + 1))
         torch.testing.assert_close(logits, whole, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_while_it_is_exported_it_answers_the_same(
+    head: Head, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(4)
+    lengths = torch.tensor([3, 8, 1, 5])
+    features = torch.randn(4, 10, WIDTH)
+    logits = head(features, lengths)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    torch.testing.assert_close(head(features, lengths), logits, rtol=0, atol=1e-5)
 
 
 def test_one_step_of_training_lowers_its_loss(head: Head) -> None:
@@ -116,4 +141,7 @@ def test_one_step_of_training_lowers_its_loss(head: Head) -> None:
 def test_heads_know_nothing_of_backbones() -> None:
     tree = ast.parse(Path(head_module.__file__).read_text(encoding="utf-8"))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name for name in imported if name.startswith("filmstrip")} == {"filmstrip.model.specs"}
+    assert {name for name in imported if name.startswith("filmstrip")} == {
+        "filmstrip.model.packing",
+        "filmstrip.model.specs",
+    }

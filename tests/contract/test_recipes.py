@@ -15,7 +15,7 @@ from filmstrip.model.specs import ClassifierSpec
 from filmstrip.recipes.catalogue import DEFAULT_RECIPE, RECIPE_NAMES, describe, load_recipe, to_yaml
 from filmstrip.recipes.recipe import Recipe
 
-OURS = ("lite-gru", "mean-linear")
+OURS = ("lite-gru", "lite-bigru", "mean-linear")
 PUBLISHED = [name for name in RECIPE_NAMES if name not in OURS]
 CLASS_NAMES = ("a", "b", "c")
 
@@ -44,7 +44,7 @@ def built(request: pytest.FixtureRequest) -> tuple[Recipe, VideoClassifier]:
             recipe=recipe.name,
             **{
                 part: getattr(recipe, part)
-                for part in ("sampling", "framing", "backbone", "scaler", "head")
+                for part in ("sampling", "framing", "backbone", "scaler", "head", "views")
             },
         )
     ).eval()
@@ -231,6 +231,14 @@ def test_the_default_runs_without_a_network_and_can_be_streamed() -> None:
     assert_has(recipe["backbone"], {"name": "tf_efficientnet_lite0", "weights": "imagenet"})
     assert recipe["sampling"]["kind"] == "rate"
     assert_has(recipe["head"], {"cell": "gru", "bidirectional": False})
+
+
+def test_lite_bigru_answers_with_several_heads_that_read_both_ways_and_by_both_views() -> None:
+    recipe = settings_of("lite-bigru")
+    assert_has(recipe["backbone"], {"name": "tf_efficientnet_lite0", "weights": "imagenet"})
+    assert_has(recipe["head"], {"cell": "gru", "bidirectional": True})
+    assert recipe["head"]["members"] > 1
+    assert recipe["views"] == recipe["training"]["views"] == ["plain", "flip"]
 
 
 def test_mean_linear_is_logistic_regression_on_any_backbone() -> None:

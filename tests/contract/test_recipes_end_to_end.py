@@ -21,6 +21,7 @@ THREE_FRAMES = "sampling.num_frames=3"
 NO_WEIGHTS = "backbone.weights=none"
 MORE = {
     "lite-gru": ("sampling.max_frames=3",),
+    "lite-bigru": ("sampling.max_frames=3",),
     "mean-linear": (THREE_FRAMES,),
     "cnn-lstm": (THREE_FRAMES,),
     # Its way through pretraining is that of tests/training/test_pretrain.py.

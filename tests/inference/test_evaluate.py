@@ -105,3 +105,20 @@ def test_a_folder_that_is_no_run_or_no_finished_one_is_an_error(
     shutil.copy(finished_run.request_file, unfinished)
     with pytest.raises(RunError, match="unfinished"):
         evaluate_run(unfinished)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_refitted_run_says_that_it_has_learnt_from_its_validation_part(
+    own_run: RunFolder, listener: Any, split: str
+) -> None:
+    request = own_run.request()
+    recipe = request.recipe
+    recipe = recipe.model_copy(
+        update={"training": recipe.training.model_copy(update={"refit": True})}
+    )
+    request = request.model_copy(update={"recipe": recipe})
+    own_run.write_json(own_run.request_file, {"request": request.model_dump(mode="json")})
+    evaluate_run(own_run.path, split=split, reporter=listener)
+    assert any("has learnt from the validation" in note for note in listener.notes) == (
+        split == "val"
+    )

@@ -2,22 +2,29 @@ from __future__ import annotations
 
 import math
 import resource
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import torch
 
 from filmstrip.errors import NoVideoError, RecipeError
+from filmstrip.inference.exporting.formats import Run, opened
+from filmstrip.inference.exporting.networks import StepNetwork
+from filmstrip.inference.exporting.report import Report
 from filmstrip.inference.predict import Prediction, Predictor, load
 from filmstrip.inference.stream import Stream, push_together
-from filmstrip.model.classifier import VideoClassifier
+from filmstrip.model.classifier import VideoClassifier, load_classifier
 from filmstrip.model.specs import ClassifierSpec, MeanLinearHeadSpec
 from filmstrip.training.run_folder import RunFolder
 from filmstrip.video.address import file_address
+from filmstrip.video.decode import iterate_frames
 from filmstrip.video.encode import write_video
 from filmstrip.video.live import LiveVideo
+from filmstrip.video.probe import probe
 
 LONGEST_SECONDS = 6.4  # 64 frames, ten a second
 
@@ -59,34 +66,71 @@ def _streamed(predictor: Predictor, path: Path) -> tuple[Prediction, Stream]:
     return stream.finish(video.end_seconds), stream
 
 
+@dataclass(frozen=True)
+class Exported:
+    """The graphs of an exported run, as a program without Filmstrip would use them."""
+
+    sample: Run
+    frame: Run
+    step: Run
+    start: list[torch.Tensor]
+    class_names: tuple[str, ...]
+
+    def probs(self, path: Path) -> dict[str, float]:
+        """The answer after the last of a file's sampled frames, one step each."""
+        info = probe(path)
+        duration = torch.tensor(info.duration_seconds, dtype=torch.float64)
+        (places,) = self.sample([torch.from_numpy(info.frame_times_seconds), duration])
+        pictures = [picture for _, picture in iterate_frames(path)]
+        state = self.start
+        for number, place in enumerate(places.tolist()):
+            (framed,) = self.frame([torch.from_numpy(pictures[place])])
+            _, probs, *state = self.step([framed[None], torch.tensor([number == 0]), *state])
+        return dict(zip(self.class_names, probs[0].tolist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def exported(finished_run: RunFolder, exported_run: tuple[Path, Report]) -> Exported:
+    folder, _ = exported_run
+    classifier = load_classifier(finished_run.path)
+    return Exported(
+        *(opened(folder / f"{name}.onnx") for name in ("sample", "frame", "step")),
+        StepNetwork(classifier).start(1),
+        classifier.spec.class_names,
+    )
+
+
 def _agree(one: Prediction, other: Prediction) -> None:
     assert one.label == other.label
     assert one.probs == pytest.approx(other.probs, abs=1e-4)
 
 
-@pytest.mark.parametrize("rate", [3, 10, 12.5, 24000 / 1001, 25, 60])
+@pytest.mark.parametrize("rate", [3, 10, 12.5, 24000 / 1001, 25, 30000 / 1001, 60])
 @pytest.mark.parametrize("name", ["h264.mp4", "h264.mkv", "mpeg4.avi", "vp9.webm", "frames.gif"])
-def test_the_last_answer_to_a_stream_is_the_answer_to_its_file(
-    predictor: Predictor, tmp_path: Path, name: str, rate: float
+def test_the_last_answer_to_a_stream_is_the_answer_to_its_file_and_of_the_exported_steps(
+    predictor: Predictor, exported: Exported, tmp_path: Path, name: str, rate: float
 ) -> None:
     num_frames = round(rate * 1.7) + 1
     write_video(tmp_path / name, _pictures(num_frames), rate)
     answer, stream = _streamed(predictor, tmp_path / name)
     _agree(answer, predictor.predict(tmp_path / name))
+    assert exported.probs(tmp_path / name) == pytest.approx(answer.probs, abs=1e-4)
     assert (stream.num_frames, stream.num_late) == (num_frames, 0)
     assert stream.num_seen <= num_frames
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_so_it_is_for_variable_frame_rates(
-    predictor: Predictor, tmp_path: Path, suffix: str, seed: int
+    predictor: Predictor, exported: Exported, tmp_path: Path, suffix: str, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     gaps = rng.choice([7, 33, 40, 100, 101, 480], size=24)
     times = [0, *np.cumsum(gaps).tolist()]
     path = _write_variable(tmp_path / f"variable{suffix}", times, 40)
-    _agree(_streamed(predictor, path)[0], predictor.predict(path))
+    answer, _ = _streamed(predictor, path)
+    _agree(answer, predictor.predict(path))
+    assert exported.probs(path) == pytest.approx(answer.probs, abs=1e-4)
 
 
 def test_a_clip_as_long_as_the_model_takes_in_is_answered_as_its_file(
@@ -113,6 +157,36 @@ def test_each_answer_on_the_way_is_that_of_the_clip_so_far(predictor: Predictor)
     for number, frame in enumerate(frames):
         answer = stream.push(frame, number / 10)
         _agree(answer, predictor.predict_frames(frames[: number + 1], 10))
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_model_that_answers_by_two_views_streams_both(
+    finished_run: RunFolder, predictor: Predictor, is_chunked: bool
+) -> None:
+    classifier = load_classifier(finished_run.path)
+    classifier.spec = classifier.spec.model_copy(update={"views": ("plain", "flip")})
+    both, frames = Predictor(classifier), _pictures(64)
+    stream = both.stream(is_chunked=is_chunked)
+    for number, frame in enumerate(frames):
+        stream.push(frame, number / 10)
+    answer = stream.finish()
+    _agree(answer, both.predict_frames(frames, 10))
+    assert answer.probs != pytest.approx(predictor.predict_frames(frames, 10).probs, abs=1e-4)
+
+
+def test_a_model_that_answers_by_temporal_crops_streams_in_chunks(
+    finished_run: RunFolder, predictor: Predictor
+) -> None:
+    classifier = load_classifier(finished_run.path)
+    spec = classifier.spec.model_copy(update={"num_temporal_crops": 3})
+    cropping, frames = VideoClassifier(spec).eval(), _pictures(64)
+    cropping.load_state_dict(classifier.state_dict())
+    stream = Predictor(cropping).stream(is_chunked=True)
+    for number, frame in enumerate(frames):
+        stream.push(frame, number / 10)
+    answer = stream.finish()
+    _agree(answer, Predictor(cropping).predict_frames(frames, 10))
+    assert answer.probs != pytest.approx(predictor.predict_frames(frames, 10).probs, abs=1e-4)
 
 
 def test_beyond_its_memory_a_stream_forgets(predictor: Predictor) -> None:
@@ -237,6 +311,7 @@ def test_thousands_of_frames_leave_memory_as_it_was(predictor: Predictor) -> Non
     [
         ({"sampling": {"kind": "uniform", "num_frames": 16}}, "sampling.kind=uniform"),
         ({"head": {"kind": "recurrent", "bidirectional": True}}, "bidirectional"),
+        ({"num_temporal_crops": 3}, "num_temporal_crops=3"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused_with_a_way_out(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,36 @@ def test_frames_go_the_same_way_as_through_features(classifier: VideoClassifier)
     lengths = torch.tensor([6, 6, 6])
     logits = classifier.sequence(features.unflatten(0, (3, 6)), lengths)
     torch.testing.assert_close(classifier(clips, lengths), logits)
+
+
+@torch.no_grad()
+def test_one_that_answers_by_temporal_crops_averages_its_answers_to_them(
+    classifier: VideoClassifier,
+) -> None:
+    clips, lengths = some_clips()
+    cropping = VideoClassifier(SPEC.model_copy(update={"num_temporal_crops": 2}))
+    cropping.load_state_dict(classifier.state_dict())
+    logits = cropping.eval()(clips, lengths)
+    for row, clip, length in zip(logits, clips, lengths.tolist(), strict=True):
+        num_kept = math.ceil(4 * length / 5)
+        parts = torch.stack([clip[:num_kept], clip[length - num_kept : length]])
+        apart = classifier(parts, torch.tensor([num_kept, num_kept]))
+        torch.testing.assert_close(row, apart.mean(dim=0))
+
+
+@torch.no_grad()
+def test_one_that_answers_by_both_views_answers_a_mirrored_clip_the_same(
+    classifier: VideoClassifier,
+) -> None:
+    clips, lengths = some_clips()
+    both = VideoClassifier(SPEC.model_copy(update={"views": ("plain", "flip")}))
+    both.load_state_dict(classifier.state_dict())
+    mirrored = clips.flip(dims=(4,))
+    logits = both.eval()(clips, lengths)
+    torch.testing.assert_close(both(mirrored, lengths), logits)
+    apart = [classifier(view, lengths) for view in (clips, mirrored)]
+    torch.testing.assert_close(logits, torch.stack(apart).mean(dim=0))
+    assert not torch.allclose(*apart)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from filmstrip.model.head import Head, RecurrentHead, build_head, with_differences
+from filmstrip.model.head import EnsembleHead, Head, RecurrentHead, build_head, with_changes
 from filmstrip.model.specs import HeadSpec, MeanLinearHeadSpec, RecurrentHeadSpec
 
 WIDTH, NUM_CLASSES = 5, 3
@@ -21,11 +21,21 @@ recurrent_specs = st.builds(
     bidirectional=st.booleans(),
     pooling=st.sampled_from(POOLINGS),
     differences=st.sampled_from([(), (1,), (2, 30)]),
+    magnitudes=st.booleans(),
+    departures=st.booleans(),
+    input_norm=st.booleans(),
     projection=st.sampled_from([0, 4]),
     dropout=st.just(0.5),
     dense=st.sampled_from([(), (6,)]),
 )
-all_specs = st.one_of(recurrent_specs, st.just(MeanLinearHeadSpec()))
+ensemble_specs = st.builds(
+    RecurrentHeadSpec,
+    hidden=st.just((4,)),
+    bidirectional=st.booleans(),
+    departures=st.booleans(),
+    members=st.integers(2, 3),
+)
+all_specs = st.one_of(recurrent_specs, ensemble_specs, st.just(MeanLinearHeadSpec()))
 
 
 def make_head(spec: HeadSpec, seed: int = 0) -> Head:
@@ -44,7 +54,9 @@ def answer(head: Head, clip: Tensor) -> Tensor:
 
 def run_by_hand(head: RecurrentHead, clip: Tensor) -> tuple[Tensor, Tensor]:
     """Outputs (T, width) and final states (directions, hidden) of the last layer, unpadded."""
-    sequence = head.project(with_differences(clip[None], head.spec.differences))
+    lengths = torch.tensor([len(clip)])
+    sequence = head.project(with_changes(clip[None], lengths, head.spec))
+    sequence = head.normalise(sequence[0])[None]
     for layer in head.layers:
         sequence, state = layer(sequence)
     final = state[0] if isinstance(state, tuple) else state
@@ -79,18 +91,80 @@ def test_neither_padding_nor_company_moves_a_logit(
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-5)
 
 
-@given(st.integers(1, 8), st.lists(st.integers(1, 12), max_size=3), st.integers(0, 1000))
+@given(
+    num_frames=st.integers(1, 8),
+    lags=st.lists(st.integers(1, 12), max_size=3),
+    magnitudes=st.booleans(),
+    departures=st.booleans(),
+    seed=st.integers(0, 1000),
+)
 @settings(max_examples=100, deadline=None)
-def test_differences_are_to_the_frame_a_lag_earlier_or_to_the_first(
-    num_frames: int, lags: list[int], seed: int
+def test_changes_are_since_a_lag_earlier_or_the_first_frame_and_from_the_mean_so_far(
+    num_frames: int, lags: list[int], magnitudes: bool, departures: bool, seed: int
 ) -> None:
     torch.manual_seed(seed)
     features = torch.randn(2, num_frames, WIDTH)
-    made = with_differences(features, tuple(lags))
-    assert made.shape == (2, num_frames, WIDTH * (1 + len(lags)))
+    spec = RecurrentHeadSpec(differences=lags, magnitudes=magnitudes, departures=departures)
+    made = with_changes(features, torch.tensor([num_frames] * 2), spec)
     for t in range(num_frames):
-        parts = [features[:, t], *(features[:, t] - features[:, max(t - lag, 0)] for lag in lags)]
-        assert torch.equal(made[:, t], torch.cat(parts, dim=1))
+        now = features[:, t]
+        changes = [now - features[:, max(t - lag, 0)] for lag in lags]
+        parts = [now, *changes]
+        parts += [change.abs() for change in changes] if magnitudes else []
+        parts += [now - features[:, : t + 1].mean(dim=1)] if departures else []
+        torch.testing.assert_close(made[:, t], torch.cat(parts, dim=1))
+
+
+def test_input_norm_makes_each_dimension_alike_over_real_frames_alone() -> None:
+    head = build_head(RecurrentHeadSpec(hidden=(4,), input_norm=True), WIDTH, NUM_CLASSES)
+    features, lengths = torch.randn(3, 5, WIDTH) * 7 + 100, torch.tensor([5, 1, 3])
+    real = torch.cat([clip[:n] for clip, n in zip(features, lengths, strict=True)])
+    seen = []
+    head.normalise.register_forward_hook(lambda _module, _given, made: seen.append(made))
+    features[1, 1:] = 1e9
+    head(features, lengths)
+    deviation, mean = torch.std_mean(seen[0], dim=0, correction=0)
+    torch.testing.assert_close(mean, torch.zeros(WIDTH), rtol=0, atol=1e-4)
+    torch.testing.assert_close(deviation, torch.ones(WIDTH), rtol=0, atol=1e-4)
+    torch.testing.assert_close(head.normalise.running_mean, 0.1 * real.mean(dim=0))
+
+
+def test_a_lone_frame_can_be_learnt_from_with_input_norm() -> None:
+    head = make_head(RecurrentHeadSpec(hidden=(4,), input_norm=True)).train()
+    frame, one = torch.randn(1, 1, WIDTH), torch.tensor([1])
+    logits = head(frame, one)
+    assert logits.isfinite().all()
+    torch.testing.assert_close(head.eval()(frame, one), logits)
+
+
+def test_departures_in_a_head_that_reads_both_ways_are_from_the_mean_of_the_whole_clip() -> None:
+    spec = RecurrentHeadSpec(departures=True, bidirectional=True)
+    features, lengths = torch.randn(2, 5, WIDTH), torch.tensor([5, 3])
+    made = with_changes(features, lengths, spec)
+    for clip, changed, length in zip(features, made, lengths, strict=True):
+        expected = clip[:length] - clip[:length].mean(dim=0)
+        torch.testing.assert_close(changed[:length, WIDTH:], expected)
+
+
+@torch.no_grad()
+def test_an_ensemble_answers_with_the_mean_of_members_that_each_see_it_their_own_way() -> None:
+    head = make_head(RecurrentHeadSpec(hidden=(5,), members=3))
+    assert isinstance(head, EnsembleHead)
+    features, lengths = torch.randn(4, 6, WIDTH), torch.tensor([6, 2, 1, 5])
+    alone = torch.stack([member(features, lengths) for member in head.members], dim=1)
+    assert alone.shape == (4, 3, NUM_CLASSES)
+    assert all(
+        not torch.allclose(alone[:, one], alone[:, other]) for one, other in ((0, 1), (1, 2))
+    )
+    assert torch.equal(head.member_logits(features, lengths), alone)
+    torch.testing.assert_close(head(features, lengths), alone.mean(dim=1))
+
+
+@torch.no_grad()
+def test_a_head_without_members_is_its_only_member() -> None:
+    head = make_head(RecurrentHeadSpec(hidden=(5,)))
+    features, lengths = torch.randn(2, 3, WIDTH), torch.tensor([3, 2])
+    assert torch.equal(head.member_logits(features, lengths)[:, 0], head(features, lengths))
 
 
 @given(recurrent_specs.filter(lambda spec: not spec.bidirectional), st.integers(1, 5))

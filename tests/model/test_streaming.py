@@ -12,14 +12,15 @@ from filmstrip.model.streaming import HeadState, RunningPool, step
 def _num_elements(state: HeadState) -> int:
     carried = [part for layer in state.carried for part in layer]
     pool = state.pool
-    tensors = [state.earlier, *carried, pool.weighted_sum, pool.weight, pool.highest]
+    tensors = [state.earlier, state.total, *carried]
+    tensors += [pool.weighted_sum, pool.weight, pool.highest]
     return sum(tensor.numel() for tensor in tensors)
 
 
 @torch.no_grad()
 def test_the_state_stays_as_small_as_after_the_first_frame() -> None:
-    head = build_head(RecurrentHeadSpec(hidden=(4,), differences=(1, 3), pooling="mean-max"), 6, 2)
-    head.eval()
+    spec = RecurrentHeadSpec(hidden=(4,), differences=(1, 3), departures=True, pooling="mean-max")
+    head = build_head(spec, 6, 2).eval()
     _, state = step(head, torch.randn(1, 6), None)
     first = _num_elements(state)
     for _ in range(200):

@@ -71,7 +71,7 @@ def test_an_override_changes_its_setting_and_no_other(
 def test_an_override_reaches_a_setting_within_a_setting() -> None:
     recipe = load_recipe("lite-gru", ["training.augmentation.flip=yes"])
     assert recipe.training.augmentation.flip
-    assert recipe.training.augmentation.temporal_crop == 0.8
+    assert recipe.training.augmentation.temporal_crop == 0.7
 
 
 def test_a_whole_section_can_be_given() -> None:
@@ -162,6 +162,8 @@ def test_a_value_that_is_not_yaml_is_refused(value: str) -> None:
         ("training.learning_rate=.nan", "training.learning_rate = nan", "finite"),
         ("training.precision=8", "training.precision = '8'", "'bf16'"),
         ("training.views=[]", "training.views = []", "at least 1 item"),
+        ("views=[]", "views = []", "at least 1 item"),
+        ("views=[mirror]", "views.0 = 'mirror'", "'plain' or 'flip'"),
         ("framing.size=-1", "framing.size = -1", "greater than or equal to 1"),
         ("head={kind: recurrent, hiden: 3}", "head.hiden = 3", "a setting that there is"),
     ],

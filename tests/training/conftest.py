@@ -59,13 +59,16 @@ class Task:
         head: HeadSpec = GRU,
         resume: bool = False,
         advance: Callable[[str], None] = lambda _words: None,
+        has_val: bool = True,
     ) -> Head:
         learner = self.learner(spec, head)
         seen = StoredClips(self.store, self.train, spec.augmentation, spec.seed)
         fit(
             learner,
             training_batches(seen, spec.batch_size),
-            evaluation_batches(StoredClips(self.store, self.val), spec.batch_size),
+            evaluation_batches(StoredClips(self.store, self.val), spec.batch_size)
+            if has_val
+            else None,
             spec,
             folder,
             resume,

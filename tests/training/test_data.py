@@ -71,6 +71,16 @@ def test_without_augmentation_a_clip_is_its_first_view_whole(store: FeatureStore
         assert label == number % 3
 
 
+def test_each_view_of_clips_is_the_clips_as_they_are(store: FeatureStore) -> None:
+    views = StoredClips(store, clips(store, "flip", "plain"), CROPPED).each_view()
+    assert len(views) == 2
+    for name, dataset in zip(("flip", "plain"), views, strict=True):
+        for number in range(NUM_CLIPS):
+            features, label = dataset[number]
+            assert torch.equal(features, store.read(store.key(name, str(number))))
+            assert label == number % 3
+
+
 @pytest.mark.parametrize("views", [("plain",), ("plain", "flip"), ("frames",)])
 def test_an_augmented_clip_depends_on_seed_epoch_and_place_alone(
     store: FeatureStore, views: tuple[str, ...]

@@ -24,6 +24,18 @@ def test_it_learns_and_the_best_epoch_by_validation_loss_is_kept(task: Any, tmp_
     assert not network.training
 
 
+def test_without_a_validation_part_the_last_epoch_is_kept(task: Any, tmp_path: Path) -> None:
+    settings = task.spec(epochs=5, learning_rate=0.3)  # so high that the last is not the best
+    best = task.fit(tmp_path / "best", settings)
+    losses = task.history(tmp_path / "best")["val_loss"]
+    assert losses[-1] > min(losses)
+    said = []
+    last = task.fit(tmp_path / "last", settings, has_val=False, advance=said.append)
+    assert task.val_loss(last) == pytest.approx(losses[-1], abs=1e-5)
+    assert task.val_loss(best) == pytest.approx(min(losses), abs=1e-5)
+    assert all(words.startswith("training accuracy") for words in said)
+
+
 def test_the_best_epoch_by_validation_accuracy_is_kept_the_first_of_equal_ones(
     task: Any, tmp_path: Path
 ) -> None:

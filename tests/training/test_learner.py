@@ -69,6 +69,22 @@ def test_the_loss_is_smoothed_and_weighed_cross_entropy_and_the_l2_penalty(task:
     torch.testing.assert_close(loss, cross_entropy + penalty)
 
 
+def test_each_member_of_an_ensemble_learns_from_its_own_mistakes(task: Any) -> None:
+    spec = task.gru.model_copy(update={"members": 2, "input_dropout": 0.0, "dropout": 0.0})
+    network = build_head(spec, task.width, task.num_classes)
+    learner = Learner(network, task.spec(), task.num_classes)
+    learner.log = lambda *_args, **_options: None  # no trainer is there to take figures
+    features, lengths = torch.rand(5, 4, task.width), torch.tensor([4, 3, 2, 4, 1])
+    labels = torch.tensor([0, 1, 2, 1, 0])
+    learner.training_step((features, lengths, labels), 0).backward()
+    for member in network.members:
+        learnt = {name: p.grad.clone() for name, p in member.named_parameters()}
+        member.zero_grad()
+        F.cross_entropy(member(features, lengths), labels).backward()
+        for name, parameter in member.named_parameters():
+            torch.testing.assert_close(learnt[name], parameter.grad / 2)
+
+
 def test_l2_shrinks_the_dense_kernels(task: Any, tmp_path: Path) -> None:
     norms = [
         float(

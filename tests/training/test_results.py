@@ -55,16 +55,15 @@ def test_a_run_folder_holds_what_its_page_says(finished_run: RunFolder) -> None:
         "run.json",
         "skipped.csv",
         "splits.csv",
+        "training_time.json",
     }
     assert list((finished_run.path / "logs").glob("events.out.tfevents.*"))
 
 
 def test_the_figures_have_the_layout_that_programs_rely_on(finished_run: RunFolder) -> None:
     metrics = json.loads(finished_run.metrics_file.read_text())
-    assert list(metrics) == [
-        *("leaks", "grouping"),
-        *("train", "val", "test", "calibration", "baselines", "folds"),
-    ]
+    parts = ["train", "val", "test", "calibration", "baselines", "folds"]
+    assert list(metrics) == ["leaks", "grouping", *parts]
     assert metrics["folds"] == []
     assert set(metrics["baselines"]) == {"majority", "metadata"}
     for split in ("train", "val", "test"):

@@ -56,6 +56,7 @@ RECIPES = {
         "training.augmentation.temporal_crop=0.6",
         "training.views=[plain, flip]",
         "training.epochs=6",
+        "training.refit=true",
     ),
     # Everything that is random in a network trained end to end.
     "cnn-lstm": (

@@ -148,9 +148,48 @@ def test_all_views_are_kept_in_the_cache(
     request = TrainingRequest(data=videos, recipe=both)
     train(request, tmp_path / "run", False, tmp_path / "cache", listener)
     assert len(list(FeatureStore(tmp_path / "cache" / "features").keys())) == 2 * 24
-    title, num_steps, words = listener.phases[1]
-    assert (title, num_steps) == ("Extracting features", 24)
+    (words,) = (words for title, _, words in listener.phases if title == "Extracting features")
+    assert len(words) == 24
     assert words[-1].startswith("0 cached, 0 unreadable, ")
+
+
+def test_a_view_that_only_the_finished_model_asks_for_is_computed_too(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    mirrored = recipe("mean-linear", "views=[flip]")
+    train(
+        TrainingRequest(data=videos, recipe=mirrored), tmp_path / "run", False, tmp_path / "cache"
+    )
+    assert load_classifier(tmp_path / "run").spec.views == ("flip",)
+    assert len(list(FeatureStore(tmp_path / "cache" / "features").keys())) == 2 * 24
+    measured, _ = evaluate_run(tmp_path / "run", cache=tmp_path / "cache")
+    figures = RunFolder(tmp_path / "run").metrics()
+    assert figures is not None
+    assert measured["loss"] == pytest.approx(figures["test"]["loss"], abs=1e-4)
+
+
+def test_a_refit_learns_from_the_validation_part_too_after_that_has_been_asked(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    plain, again = (RunFolder(tmp_path / name) for name in ("plain", "again"))
+    quick = ("training.epochs=4", "scaler.kind=standard")
+    first = train(TrainingRequest(data=videos, recipe=recipe("mean-linear", *quick)), plain.path)
+    refit = recipe("mean-linear", *quick, "training.refit=true")
+    figures = train(TrainingRequest(data=videos, recipe=refit), again.path)
+    assert figures["val"] == first["val"]
+    assert figures["test"]["loss"] != first["test"]["loss"]
+    spec = load_classifier(again.path).spec
+    assert spec.temperature == load_classifier(plain.path).spec.temperature
+    assert again.history_file.read_text() == plain.history_file.read_text()
+
+    index = open_index(videos)
+    rows = [row for row in table(again.splits_file) if row["split"] in ("train", "val")]
+    reader = ClipReader(refit.sampling, refit.framing)
+    engine = Engine(load_classifier(again.path).backbone)
+    by_name = dict(zip(index.names, index.rows, strict=True))
+    seen = torch.cat([engine.embed(reader.read(by_name[row["path"]])[0]) for row in rows])
+    offset = load_classifier(again.path).sequence.scaler.offset
+    torch.testing.assert_close(offset, seen.mean(dim=0), rtol=1e-3, atol=1e-3)
 
 
 def test_a_partly_unfrozen_backbone_learns_in_its_last_units_alone(

@@ -12,7 +12,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from pydantic import ValidationError
 
-from filmstrip.video.transforms import Augmentation, Framing, augment_clip, temporal_crop
+from filmstrip.video.transforms import (
+    Augmentation,
+    Framing,
+    augment_clip,
+    temporal_crop,
+)
 
 sides = st.integers(1, 120)
 seeds = st.integers(0, 2**32 - 1)

@@ -78,3 +78,14 @@ def interval(values: Floats, point: float, tail: float) -> Interval:
         return [0.0, 1.0]
     low, high = np.quantile(known, [tail, 1 - tail])
     return [min(float(low), float(point)), max(float(high), float(point))]
+
+
+def interval_of_mean(
+    values: Floats, groups: Sequence[str] | None, num_resamples: int = 1000, seed: int = 0
+) -> tuple[Interval, Units]:
+    """The 95 % interval of the mean of ``values`` (N,), one for each answer, and what was drawn."""
+    units = Units.of(groups, len(values))
+    blocks = [
+        weights @ values / weights.sum(axis=1) for weights in draws(units, num_resamples, seed)
+    ]
+    return interval(np.concatenate(blocks), float(values.mean()), 0.025), units

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from filmstrip.evaluation.bootstrap import Interval, Units, draws, interval
+from filmstrip.evaluation.bootstrap import Interval, interval_of_mean
+from filmstrip.evaluation.predictions import Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +88,33 @@ def compare(
     first, second = np.asarray(first_is_right, dtype=bool), np.asarray(second_is_right, dtype=bool)
     if first.ndim != 1 or first.shape != second.shape or not first.size:
         raise ValueError(f"{first.shape} and {second.shape} are not the same clips, one or more")
-    only_first = int((first & ~second).sum())
-    only_second = int((second & ~first).sum())
-    num_discordant = only_first + only_second
-    p_value = binomtest(only_second, num_discordant).pvalue if num_discordant else 1.0
-    units = Units.of(groups, len(first))
+    only_first, only_second, p_value = mcnemar(first, second)
     gain = second.astype(np.float64) - first
-    blocks = [weights @ gain / weights.sum(axis=1) for weights in draws(units, num_resamples, seed)]
+    spread, units = interval_of_mean(gain, groups, num_resamples, seed)
     return Comparison(
         both_right=int((first & second).sum()),
         only_first=only_first,
         only_second=only_second,
         both_wrong=int((~first & ~second).sum()),
-        p_value=float(p_value),
-        interval=interval(np.concatenate(blocks), float(gain.mean()), 0.025),
+        p_value=p_value,
+        interval=spread,
         units=units.name,
         num_units=units.num_units,
     )
+
+
+def mcnemar(first: Bools, second: Bools) -> tuple[int, int, float]:
+    """McNemar's exact test, two-sided.
+
+    Args:
+        first: (N,) for each clip whether the first classifier answers it rightly.
+        second: (N,) the same clips in the same order.
+
+    Returns:
+        How many clips the first alone answers rightly, how many the second alone, and the p-value.
+    """
+    only_first = int((first & ~second).sum())
+    only_second = int((second & ~first).sum())
+    num_discordant = only_first + only_second
+    p_value = binomtest(only_second, num_discordant).pvalue if num_discordant else 1.0
+    return only_first, only_second, float(p_value)

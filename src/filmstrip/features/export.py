@@ -35,10 +35,9 @@ from filmstrip.features.plain_files import (
 )
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.specs import BackboneSpec, Spec
-from filmstrip.recipes.recipe import View
 from filmstrip.storage import replacing, write_table
 from filmstrip.video.sampling import Sampling, sample_times
-from filmstrip.video.transforms import Framing
+from filmstrip.video.transforms import Framing, View
 
 _INDEX_COLUMNS = (
     *("path", "label", "group", "split", "view", "file", "num_frames", "num_features"),

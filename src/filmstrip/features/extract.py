@@ -27,6 +27,7 @@ from filmstrip.features.engine import Engine
 from filmstrip.features.extraction import Extracted, Extraction
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
+from filmstrip.video.transforms import View, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Extractor:
         store: FeatureStore,
         reader: ClipReader,
         engine: Engine | None,
-        views: Sequence[str] = ("plain",),
+        views: Sequence[View] = ("plain",),
         origin: str = "",
     ) -> None:
         self.store = store
@@ -162,7 +163,7 @@ class _Pass:
                 self.num_frames_prepared += len(outcome.frames) * len(self.extractor.views)
                 self.extraction.start()
                 for number, view in enumerate(self.extractor.views):
-                    yield (outcome, number), _seen(outcome.frames, view)
+                    yield (outcome, number), show(outcome.frames, view)
             else:
                 if isinstance(outcome, VideoError):
                     self.extraction.skipped.append(SkippedFile(row.path, str(outcome)))
@@ -244,7 +245,3 @@ class _Pass:
             self.extraction.num_computed += 1
             self.extraction.add(clip.row, clip.extracted)
             self.on_clip(self.extraction.summary())
-
-
-def _seen(frames: NDArray[np.uint8], view: str) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(frames[:, :, ::-1]) if view == "flip" else frames

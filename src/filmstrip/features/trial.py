@@ -77,7 +77,7 @@ class TrialBook:
     """
 
     def __init__(self, folder: Path, network: str, device: torch.device) -> None:
-        self.machine = _machine(device)
+        self.machine = machine(device)
         key = repr((network, sorted(self.machine.items())))
         self.path = folder / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.json"
 
@@ -196,7 +196,7 @@ def _timed(run: Run, frames: Tensor) -> float:
     return time.perf_counter() - start
 
 
-def _machine(device: torch.device) -> dict[str, str]:
+def machine(device: torch.device) -> dict[str, str]:
     """What a measured speed depends on besides the network."""
     if device.type == "cuda":
         processor = torch.cuda.get_device_name(device)

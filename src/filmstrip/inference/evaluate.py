@@ -60,7 +60,13 @@ def evaluate_run(
         parts = [(classifier, _labelled_as(classifier, open_index(data), split))]
     else:
         folder = RunFolder(run)
-        index = folder.without_skipped(folder.request().open_index())
+        request = folder.request()
+        if split == "val" and request.recipe.training.refit:
+            reporter.note(
+                "WARNING: training.refit: the model has learnt from the validation part, too. "
+                "metrics.json has the figures of one that had not."
+            )
+        index = folder.without_skipped(request.open_index())
         parts = [
             (load_classifier(part.path), _own_split(part, index, split))
             for part in folder.folds or [folder]
@@ -129,7 +135,7 @@ def _answer(
     spec = classifier.spec
     reader = ClipReader(spec.sampling, spec.framing)
     engine = Engine(classifier.backbone, choice=engine_choice)
-    extractor = Extractor(store, reader, engine, origin=spec.backbone.name)
+    extractor = Extractor(store, reader, engine, spec.views, spec.backbone.name)
     with reporter.phase("Extracting features", len(index)) as advance:
         extraction = extractor.run(index.rows, advance)
     rows = tuple(row for row in index.rows if row in extraction)
@@ -137,8 +143,7 @@ def _answer(
     sequence = classifier.sequence.eval()
     with torch.inference_mode():
         for row in rows:
-            features = store.read(extraction[row].keys[0])
-            logits = sequence(features[None], torch.tensor([len(features)]))
-            probs.append(probabilities(logits[0], spec.temperature).numpy())
+            views = torch.stack([store.read(key) for key in extraction[row].keys])
+            probs.append(probabilities(sequence.answer(views), spec.temperature).numpy())
     answers = np.array(probs).reshape(len(rows), len(spec.class_names))
     return replace(index, rows=rows), answers, extraction.skipped

@@ -23,6 +23,7 @@ from filmstrip.model.weights import load_backbone, must_learn_first
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import default_cache, locked
 from filmstrip.training.reporter import Reporter
+from filmstrip.video.transforms import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def extract_videos(
     choice = EngineChoice(engine, cache / "engines", reporter.note)
     runner = Engine(backbone, choice=choice) if has_features else None
     if out is None:
-        extraction = _extract(index, recipe, runner, store, reporter)
+        extraction = _extract(index, recipe, recipe.extracted_views, runner, store, reporter)
     else:
         settings = ExportSettings(
             root=index.root,
@@ -118,7 +119,8 @@ def extract_videos(
         folder = FeatureFolder(out, settings)
         with locked(out):
             folder.start()
-            extraction = _extract(index, recipe, runner, store, reporter)
+            views = recipe.training.views
+            extraction = _extract(index, recipe, views, runner, store, reporter)
             _write(folder, index, extraction, store, reporter)
     kept: Literal["features", "frames"] = "features" if has_features else "frames"
     return ExtractedVideos(index, extraction, store, kept, time.monotonic() - start)
@@ -127,12 +129,13 @@ def extract_videos(
 def _extract(
     index: VideoIndex,
     recipe: Recipe,
+    views: tuple[View, ...],
     engine: Engine | None,
     store: FeatureStore,
     reporter: Reporter,
 ) -> Extraction:
     reader = ClipReader(recipe.sampling, recipe.framing)
-    views = recipe.training.views if engine else ("plain",)
+    views = views if engine else ("plain",)
     title = "Extracting features" if engine else "Reading frames"
     with reporter.phase(title, len(index)) as advance:
         origin = recipe.backbone.name if engine else "frames"

@@ -139,9 +139,8 @@ class Predictor:
 
     @torch.inference_mode()
     def _answer(self, frames: NDArray[np.uint8], path: Path | None) -> Prediction:
-        features = self._engine.embed(frames)
-        logits = self._sequence(features[None], torch.tensor([len(features)]))
-        return Prediction.of_logits(logits[0], self.spec, path)
+        views = self._engine.embed_views(frames, self.spec.views)
+        return Prediction.of_logits(self._sequence.answer(views), self.spec, path)
 
 
 def load(folder: str | Path) -> Predictor:

@@ -24,7 +24,7 @@ from filmstrip.errors import RecipeError
 from filmstrip.inference.timeline import STEPS_PER_WINDOW, find_window
 from filmstrip.model.classifier import SequenceClassifier
 from filmstrip.model.specs import ClassifierSpec
-from filmstrip.model.streaming import HeadState, check_can_step, step
+from filmstrip.model.streaming import State, check_can_step, step
 from filmstrip.video.sampling import RateSampling
 
 
@@ -32,7 +32,7 @@ class Reading(Protocol):
     """What reads one video from its first sampled frame on."""
 
     def read(self, features: Tensor) -> Tensor:
-        """Logits (K,) after one more frame, of which ``features`` (1, D) are given."""
+        """Logits (K,) after one more frame, of whose views ``features`` (V, D) are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ def check_can_stream(spec: ClassifierSpec) -> RateSampling:
     """How often a model looks at a stream.
 
     Raises:
-        RecipeError: it spreads its frames over a whole clip, or reads a clip from its end, too.
+        RecipeError: it spreads its frames over a whole clip, cuts that up, or reads it from its
+            end, too.
     """
     if not isinstance(spec.sampling, RateSampling):
         raise RecipeError(
@@ -98,6 +99,14 @@ def check_can_stream(spec: ClassifierSpec) -> RateSampling:
             "a model that looks at a fixed number of frames a second",
             "train with --set sampling.kind=rate (the recipe lite-gru does); or answer in "
             "overlapping windows with 'filmstrip stream --chunked' or 'filmstrip timeline'.",
+        )
+    if spec.num_temporal_crops > 1:
+        raise RecipeError(
+            f"num_temporal_crops={spec.num_temporal_crops}: this model cuts a whole clip into "
+            "several, and a stream has no whole",
+            "a model that reads each frame once, in order",
+            "train with --set num_temporal_crops=1; or answer in overlapping windows with "
+            "'filmstrip stream --chunked' or 'filmstrip timeline'.",
         )
     check_can_step(spec.head)
     return spec.sampling
@@ -109,7 +118,7 @@ class _Carried:
         self._sequence = sequence
         self._half_memory_steps = half_memory_steps
         self._num_steps = 0
-        self._states: list[HeadState | None] = []
+        self._states: list[State | None] = []
 
     def read(self, features: Tensor) -> Tensor:
         half = self._half_memory_steps
@@ -119,7 +128,8 @@ class _Carried:
         scaled = self._sequence.scaler(features)
         steps = [step(self._sequence.head, scaled, state) for state in self._states]
         self._states = [state for _, state in steps]
-        return steps[0][0][0]
+        logits, _ = steps[0]  # (V, K)
+        return logits.mean(dim=0)
 
 
 class _Windowed:
@@ -134,6 +144,5 @@ class _Windowed:
         self._window.append(features)
         self._num_frames += 1
         if self._num_frames == 1 or self._num_frames % self._hop == 0:
-            clip = torch.cat(list(self._window))[None]  # (1, T, D)
-            self._logits = self._sequence(clip, torch.tensor([clip.shape[1]]))[0]
+            self._logits = self._sequence.answer(torch.stack(list(self._window), dim=1))
         return self._logits

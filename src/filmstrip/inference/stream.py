@@ -57,7 +57,7 @@ class Stream:
         method: Method,
     ) -> None:
         self._method = method
-        self._framing = spec.framing
+        self._framing, self._views = spec.framing, spec.views
         self._engine = engine
         self._to_prediction = to_prediction
         self._to_rgb = RgbConverter()
@@ -169,7 +169,7 @@ class _OnScreen:
     """What is shown until the next frame comes: the frame, and its features once it was seen."""
 
     frame: Frame | None
-    features: Tensor = field(default_factory=lambda: torch.empty(0))  # (1, D)
+    features: Tensor = field(default_factory=lambda: torch.empty(0))  # (V, D)
 
     def keep(self) -> None:
         """Outlive the call: whoever pushed an array may write the next frame into it."""
@@ -196,9 +196,10 @@ def _see(work: list[tuple[Stream, list[_Sampled]]]) -> list[Prediction]:
                 unseen.append(each.frame)
                 pictures.append(stream._framed(each.frame.frame))
     if pictures:
-        features = work[0][0]._engine.embed(np.stack(pictures))
-        for shown, vector in zip(unseen, features, strict=True):
-            shown.frame, shown.features = None, vector[None]
+        first, _ = work[0]
+        views = first._engine.embed_views(np.stack(pictures), first._views)
+        for shown, features in zip(unseen, views.unbind(dim=1), strict=True):
+            shown.frame, shown.features = None, features
     return [stream._answer(sampled) for stream, sampled in work]
 
 

@@ -119,9 +119,8 @@ class Timeline:
         self, open_steps: Iterable[list[NDArray[np.float64]]], window: Iterable[Tensor]
     ) -> None:
         """Answer the window, for each step that it covers."""
-        clip = torch.stack(list(window))[None]  # (1, T, D)
-        logits = self._sequence(clip, torch.tensor([clip.shape[1]]))
-        probs = probabilities(logits[0], self._spec.temperature).numpy()
+        logits = self._sequence.answer(torch.stack(list(window), dim=1))
+        probs = probabilities(logits, self._spec.temperature).numpy()
         for told in open_steps:
             told.append(probs)
 
@@ -130,7 +129,7 @@ class Timeline:
         return TimelineStep(start, end, np.mean(told, axis=0))
 
     def _features(self, video: LiveVideo) -> Iterator[Tensor]:
-        """The features (D,) of what is on screen at each sampled instant."""
+        """The features (V, D), by view, of what is on screen at each sampled instant."""
         to_rgb = RgbConverter()
         seen = (
             (self._spec.framing(to_rgb(frame)), num_instants)
@@ -138,8 +137,9 @@ class Timeline:
             if num_instants
         )
         while batch := list(islice(seen, _BATCH_SIZE)):
-            embedded = self._engine.embed(np.stack([picture for picture, _ in batch]))
-            for features, (_, num_instants) in zip(embedded, batch, strict=True):
+            pictures = np.stack([picture for picture, _ in batch])
+            views = self._engine.embed_views(pictures, self._spec.views)
+            for features, (_, num_instants) in zip(views.unbind(dim=1), batch, strict=True):
                 yield from repeat(features, num_instants)
 
     def _sampled(self, video: LiveVideo) -> Iterator[tuple[VideoFrame, int]]:

@@ -80,11 +80,17 @@ class Backbone(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Features (N, D) of normalised ``frames`` (N, 3, H, W)."""
-        maps = self.trunk(frames)
-        if isinstance(maps, (list, tuple)):
-            maps = maps[-1]
+        return self.pool(self.maps(frames))
+
+    def maps(self, frames: Tensor) -> Tensor:
+        """The trunk's feature maps (N, C, h, w) of normalised ``frames`` (N, 3, H, W)."""
+        maps: Tensor | Sequence[Tensor] = self.trunk(frames)
+        return maps if isinstance(maps, Tensor) else maps[-1]
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Features (N, D): the means of ``maps`` (N, C, h, w) over each cell of the grid."""
         if self.grid == 1:
-            return maps.mean(dim=(2, 3))  # type: ignore[no-any-return]
+            return maps.mean(dim=(2, 3))
         return F.adaptive_avg_pool2d(maps, self.grid).flatten(1)  # (N, C, g, g) to (N, C · g²)
 
     def units(self) -> list[nn.Module]:

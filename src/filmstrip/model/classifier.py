@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
 from filmstrip.errors import RunError, WeightsError
 from filmstrip.model.backbone import Backbone, build_backbone
-from filmstrip.model.head import Head, build_head
+from filmstrip.model.head import Head, Network, build_head
+from filmstrip.model.packing import embed_real, temporal_crops
 from filmstrip.model.scaler import Scaler
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.storage import replacing
@@ -28,7 +29,7 @@ CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
 
 
-class SequenceClassifier(nn.Module):
+class SequenceClassifier(Network):
     """A scaler and a head: the backbone's features to one logit a class.
 
     Args:
@@ -38,16 +39,31 @@ class SequenceClassifier(nn.Module):
 
     def __init__(self, spec: ClassifierSpec, num_features: int) -> None:
         super().__init__()
+        self.num_temporal_crops = spec.num_temporal_crops
         self.scaler = Scaler(spec.scaler, num_features)
         self.head: Head = build_head(spec.head, self.scaler.num_features, len(spec.class_names))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Logits (B, K) of ``features`` (B, T, D) with ``lengths`` (B,)."""
-        logits: Tensor = self.head(self.scaler(features), lengths)
-        return logits
+        """Logits (B, K) of ``features`` (B, T, D) with ``lengths`` (B,), over temporal crops."""
+        scaled = self.scaler(features)
+        if self.num_temporal_crops == 1:
+            logits: Tensor = self.head(scaled, lengths)
+            return logits
+        crops = temporal_crops(scaled, lengths, self.num_temporal_crops)
+        return torch.stack([self.head(cut, kept) for cut, kept in crops]).mean(dim=0)
+
+    def member_logits(self, sequences: Tensor, lengths: Tensor) -> Tensor:
+        """Logits (B, M, K) of features (B, T, D)."""
+        return self.head.member_logits(self.scaler(sequences), lengths)
+
+    def answer(self, views: Tensor) -> Tensor:
+        """Logits (K,) of one clip whose ``views`` have features (V, T, D): the views' average."""
+        num_views, num_frames, _ = views.shape
+        logits: Tensor = self(views, torch.full((num_views,), num_frames))
+        return logits.mean(dim=0)
 
 
-class VideoClassifier(nn.Module):
+class VideoClassifier(Network):
     """Frames of a clip to one logit a class.
 
     Args:
@@ -64,15 +80,21 @@ class VideoClassifier(nn.Module):
     def forward(self, clips: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, K) of uint8 ``clips`` (B, T, 3, H, W) with ``lengths`` (B,).
 
-        Only real frames pass through the backbone; padding costs nothing and moves nothing.
+        The logits of the views that the model answers by are averaged.
         """
-        steps = torch.arange(clips.shape[1], device=clips.device)
-        is_real = steps[None, :] < lengths.to(clips.device)[:, None]  # (B, T)
-        embedded = self.backbone(self.backbone.normalise(clips[is_real]))  # (sum(lengths), D)
-        features = embedded.new_zeros(*is_real.shape, embedded.shape[1])
-        features[is_real] = embedded
-        logits: Tensor = self.sequence(features, lengths)
-        return logits
+        shown = [clips.flip(-1) if view == "flip" else clips for view in self.spec.views]
+        logits = [self.sequence(self._features(view, lengths), lengths) for view in shown]
+        return torch.stack(logits).mean(dim=0)
+
+    def member_logits(self, sequences: Tensor, lengths: Tensor) -> Tensor:
+        """Logits (B, M, K) of uint8 clips (B, T, 3, H, W), seen as they are."""
+        return self.sequence.member_logits(self._features(sequences, lengths), lengths)
+
+    def _features(self, clips: Tensor, lengths: Tensor) -> Tensor:
+        """Only real frames pass through the backbone; padding costs nothing and moves nothing."""
+        return embed_real(
+            lambda frames: self.backbone(self.backbone.normalise(frames)), clips, lengths
+        )
 
     def save(self, folder: Path) -> None:
         """Write the weights and the configuration into the model folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from scipy.linalg import eigh
 from torch import Tensor, nn
 
 from filmstrip.model.specs import ScalerSpec
@@ -76,9 +77,14 @@ class Scaler(nn.Module):
 
     def _fit_pca(self, clips: Iterable[Tensor]) -> None:
         mean, _, covariance = _moments(clips, with_covariance=True)
-        variances, directions = torch.linalg.eigh(covariance)  # ascending
-        deviations = variances.flip(0)[: self.num_features].clamp(min=0).sqrt()
-        directions = directions.flip(1)[:, : self.num_features]
+        width = len(covariance)
+        variances, directions = (
+            torch.from_numpy(found[..., ::-1].copy())  # strongest first
+            for found in eigh(
+                covariance.numpy(), subset_by_index=(width - self.num_features, width - 1)
+            )
+        )
+        deviations = variances.clamp(min=0).sqrt()
         self.offset.copy_(mean)
         self.scale.copy_(directions * _inverse(deviations, deviations.max()))
 

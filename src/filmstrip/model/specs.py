@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from filmstrip.video.sampling import Sampling
-from filmstrip.video.transforms import Framing
+from filmstrip.video.transforms import Framing, View
 
 
 class Spec(BaseModel):
@@ -131,11 +131,19 @@ class RecurrentHeadSpec(Spec):
             ``mean``, ``max``, ``mean-max`` (both, side by side) or ``attention`` (learnt weights).
         differences: lags, in frames; for each, the features minus those so many frames earlier
             stand beside the features.
+        magnitudes: the absolute values of the differences stand beside them, too: how much has
+            changed, whichever way. Signed changes cancel out over time; these do not.
+        departures: the features minus their mean over the clip so far stand beside them, too; in
+            a head that reads both ways, minus their mean over the whole clip.
         projection: width of a linear layer between features and recurrent layers; 0 for none.
+        input_norm: batch-normalise what the first recurrent layer reads, over all real frames.
+            Magnitudes have a mean, which would drown what varies.
         input_dropout: on what the first recurrent layer reads.
         layer_dropout: between recurrent layers.
         dropout: after the pooling over time.
         dense: widths of the layers between pooling and logits, each followed by ReLU.
+        members: heads of this kind in one model, trained side by side from their own random
+            weights; their logits are averaged.
     """
 
     kind: Literal["recurrent"] = "recurrent"
@@ -144,11 +152,15 @@ class RecurrentHeadSpec(Spec):
     bidirectional: bool = False
     pooling: Literal["last", "mean", "max", "mean-max", "attention"] = "last"
     differences: Sizes = ()
+    magnitudes: bool = False
+    departures: bool = False
     projection: Annotated[int, Field(ge=0)] = 0
+    input_norm: bool = False
     input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     layer_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dense: Sizes = ()
+    members: Annotated[int, Field(ge=1)] = 1
 
 
 class MeanLinearHeadSpec(Spec):
@@ -172,6 +184,8 @@ class ClassifierSpec(Spec):
         head: what reads the sequence.
         recipe: name of the recipe that it was trained with.
         weights_origin: where the backbone's weights came from, in words.
+        views: how each clip is shown when it answers; the logits are averaged.
+        num_temporal_crops: into how many runs of frames it is cut when it answers, likewise.
         temperature: what the logits are divided by before the softmax; found on validation clips.
         threshold: the confidence below which it would rather not answer; None to answer always.
     """
@@ -184,5 +198,7 @@ class ClassifierSpec(Spec):
     head: HeadSpec
     recipe: str = ""
     weights_origin: str = ""
+    views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
+    num_temporal_crops: Annotated[int, Field(ge=1)] = 1
     temperature: Annotated[float, Field(gt=0)] = 1.0
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from filmstrip.errors import RecipeError
-from filmstrip.model.head import Head, MeanLinearHead, RecurrentHead
+from filmstrip.model.head import EnsembleHead, Head, MeanLinearHead, RecurrentHead, beside
 from filmstrip.model.specs import HeadSpec
 
 Carried = Tensor | tuple[Tensor, Tensor]
@@ -71,11 +71,19 @@ class HeadState:
         earlier: features of the last frames, newest last: (B, longest lag, D).
         carried: what each recurrent layer hands on.
         pool: of the last layer's outputs.
+        total: (B, D) float64, the features of all frames so far, summed.
+        num_frames: how many these are.
     """
 
     earlier: Tensor
     carried: tuple[Carried, ...]
     pool: RunningPool
+    total: Tensor
+    num_frames: int
+
+
+State = HeadState | tuple[HeadState, ...]
+"""What any head remembers: an ensemble has a state for each member."""
 
 
 def check_can_step(spec: HeadSpec) -> None:
@@ -93,7 +101,7 @@ def check_can_step(spec: HeadSpec) -> None:
         )
 
 
-def step(head: Head, features: Tensor, state: HeadState | None) -> tuple[Tensor, HeadState]:
+def step(head: Head, features: Tensor, state: State | None) -> tuple[Tensor, State]:
     """Show one more frame to a head.
 
     Args:
@@ -104,10 +112,24 @@ def step(head: Head, features: Tensor, state: HeadState | None) -> tuple[Tensor,
     Returns:
         Logits (B, K) of the clip up to this frame, and the state for the next step.
     """
+    if isinstance(head, EnsembleHead):
+        states = state if isinstance(state, tuple) else (None,) * len(head.members)
+        steps = [
+            _step_one(member, features, before)
+            for member, before in zip(head.members, states, strict=True)
+        ]
+        logits = torch.stack([logits for logits, _ in steps]).mean(dim=0)
+        return logits, tuple(after for _, after in steps)
+    return _step_one(head, features, None if isinstance(state, tuple) else state)
+
+
+def _step_one(
+    head: nn.Module, features: Tensor, state: HeadState | None
+) -> tuple[Tensor, HeadState]:
     if isinstance(head, MeanLinearHead):
-        pool = _pooled(state, features, features.new_zeros(len(features), 1))
+        pool = _pooled(state, features, features.new_zeros(features.shape[0], 1))
         logits: Tensor = head.classify(pool.mean())
-        return logits, HeadState(features[:, None, :0], (), pool)
+        return logits, HeadState(features[:, None, :0], (), pool, *_summed(state, features))
     if isinstance(head, RecurrentHead):
         return _step_recurrent(head, features, state)
     raise TypeError(f"no step is known for {type(head).__name__}")
@@ -121,14 +143,16 @@ def _step_recurrent(
         earlier = features[:, None].expand(-1, max(lags, default=0), -1)
     else:
         earlier = state.earlier
-    x = torch.cat([features, *(features - earlier[:, -lag] for lag in lags)], dim=1)
-    x = head.project(x)[:, None]  # (B, 1, width): a sequence of one
+    total, num_frames = _summed(state, features)
+    mean = (total / num_frames).to(features.dtype) if head.spec.departures else None
+    x = beside(features, [earlier[:, -lag] for lag in lags], mean, head.spec)
+    x = head.normalise(head.project(x))[:, None]  # (B, 1, width): a sequence of one
     carried = []
     for index, layer in enumerate(head.layers):
         x, after = layer(x, state.carried[index] if state else None)
         carried.append(after)
     outputs = x[:, 0]
-    scores = outputs.new_zeros(len(outputs), 1)
+    scores = outputs.new_zeros(outputs.shape[0], 1)
     if head.score_frames is not None:
         scores = head.score_frames(outputs)
     pool = _pooled(state, outputs, scores)
@@ -136,7 +160,7 @@ def _step_recurrent(
     logits: Tensor = head.classify(head.dense(pooled))
     if lags:
         earlier = torch.cat([earlier[:, 1:], features[:, None]], dim=1)
-    return logits, HeadState(earlier, tuple(carried), pool)
+    return logits, HeadState(earlier, tuple(carried), pool, total, num_frames)
 
 
 _POOLINGS: dict[str, Callable[[Tensor, RunningPool], Tensor]] = {
@@ -152,3 +176,10 @@ def _pooled(state: HeadState | None, outputs: Tensor, scores: Tensor) -> Running
     if state is None:
         return RunningPool.of_first(outputs, scores)
     return state.pool.add(outputs, scores)
+
+
+def _summed(state: HeadState | None, features: Tensor) -> tuple[Tensor, int]:
+    """The features of all frames so far, summed, and their number."""
+    if state is None:
+        return features.double(), 1
+    return state.total + features.double(), state.num_frames + 1

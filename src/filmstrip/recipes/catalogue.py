@@ -18,6 +18,7 @@ DEFAULT_RECIPE = "lite-gru"
 
 RECIPE_NAMES = (
     "lite-gru",
+    "lite-bigru",
     "vgg16-lstm",
     "cnn-lstm",
     "xception-gru",

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from filmstrip.model.specs import BackboneSpec, HeadSpec, ScalerSpec, Spec
 from filmstrip.video.sampling import Sampling
-from filmstrip.video.transforms import Augmentation, Framing
-
-View = Literal["plain", "flip"]
-"""How a clip is shown to a frozen backbone: as it is, or mirrored left to right."""
+from filmstrip.video.transforms import Augmentation, Framing, View
 
 
 class TrainingSpec(Spec):
@@ -34,6 +31,9 @@ class TrainingSpec(Spec):
         gradient_clip: largest norm of the gradient; 0 for none.
         early_stopping: epochs without a better ``monitor`` after which training ends; 0 for never.
         monitor: what decides on the best epoch, whose weights are kept.
+        refit: train once more when the validation part has had its say (on the temperature), now
+            on training and validation part together, for all epochs. With few clips those of the
+            validation part are dear. Validation figures are those of the first training.
         precision: ``32``; ``bf16`` or ``16`` for mixed precision; ``auto`` for bf16 where a GPU
             has it.
         views: what a frozen backbone sees of each training clip; all are cached, one is drawn at
@@ -57,11 +57,21 @@ class TrainingSpec(Spec):
     gradient_clip: Annotated[float, Field(ge=0)] = 0.0
     early_stopping: Annotated[int, Field(ge=0)] = 0
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    refit: bool = False
     precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(str)] = "auto"
     views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
     augmentation: Augmentation = Augmentation()
     gpu_memory_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _can_refit(self) -> Self:
+        if self.refit and (self.early_stopping or self.schedule == "plateau"):
+            raise ValueError(
+                "refit=true trains without a validation part: it goes with early_stopping=0 and a "
+                "schedule other than plateau"
+            )
+        return self
 
 
 class SplitSpec(Spec):
@@ -90,6 +100,11 @@ class Recipe(Spec):
         head: what reads the sequence.
         training: how it learns.
         split: how clips are shared out.
+        views: how each clip is shown when the model answers; the logits are averaged. Add ``flip``
+            only where left and right mean the same.
+        num_temporal_crops: when the model answers, it reads so many overlapping runs of a clip's
+            frames, each of four fifths of them, evenly spread; the logits are averaged. 1 to read
+            the clip whole, which a model that streams must.
     """
 
     name: str
@@ -102,3 +117,10 @@ class Recipe(Spec):
     head: HeadSpec
     training: TrainingSpec = TrainingSpec()
     split: SplitSpec = SplitSpec()
+    views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
+    num_temporal_crops: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def extracted_views(self) -> tuple[View, ...]:
+        """Each view that training or the finished model asks for, once."""
+        return tuple(dict.fromkeys((*self.training.views, *self.views)))

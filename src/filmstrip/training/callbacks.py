@@ -41,7 +41,8 @@ class EpochReporter(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, _module: pl.LightningModule) -> None:
         """Say how the validation part fares; epochs that a checkpoint brought count too."""
         figures = trainer.callback_metrics
-        words = f"validation accuracy {figures['val_accuracy']:.2f}"
+        part, name = ("validation", "val") if "val_accuracy" in figures else ("training", "train")
+        words = f"{part} accuracy {figures[f'{name}_accuracy']:.2f}"
         while self.num_told <= trainer.current_epoch:
             self.advance(words)
             self.num_told += 1
@@ -81,19 +82,23 @@ class HistoryWriter(Callback):
 class Checkpoints(Checkpoint):
     """Writes ``best.ckpt``, weights alone, after the best epoch so far, ``last.ckpt`` after each.
 
+    With nothing to monitor, each epoch counts as better than the one before.
+
     Lightning's own ``ModelCheckpoint`` writes no last checkpoint after an epoch that is not the
     best, and forgets the best figure when the folder has moved.
     """
 
-    def __init__(self, folder: Path, monitor: str) -> None:
+    def __init__(self, folder: Path, monitor: str | None) -> None:
         self.best, self.last = folder / "best.ckpt", folder / "last.ckpt"
         self.monitor = monitor
         self.lowest = math.inf
 
     def on_train_epoch_end(self, trainer: pl.Trainer, _module: pl.LightningModule) -> None:
         """Write them; of epochs with equal figures the first is the best."""
-        figure = float(trainer.callback_metrics[self.monitor])
-        figure = figure if self.monitor == "val_loss" else -figure
+        figure = -float(trainer.current_epoch)
+        if self.monitor is not None:
+            figure = float(trainer.callback_metrics[self.monitor])
+            figure = figure if self.monitor == "val_loss" else -figure
         if figure < self.lowest or not self.best.is_file():
             self.lowest = figure
             trainer.save_checkpoint(self.best, weights_only=True)

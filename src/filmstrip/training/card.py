@@ -8,6 +8,7 @@ from filmstrip.dataset.leaks import leak_warning
 from filmstrip.dataset.relations import CHECKS
 from filmstrip.evaluation.calibration import TARGET_ACCURACY
 from filmstrip.recipes.catalogue import to_yaml
+from filmstrip.recipes.recipe import Recipe
 from filmstrip.training.run_folder import TrainingRequest
 
 
@@ -23,9 +24,9 @@ Trained by Filmstrip on `{request.data.name}` with the recipe `{recipe.name}` ({
 
 ## How good it is
 
-{_figures(metrics)}
+{_figures(metrics, recipe)}
 
-{_calibration(metrics)}
+{_calibration(metrics, recipe)}
 
 ## What it learnt from
 
@@ -63,7 +64,7 @@ def _data(metrics: dict[str, Any]) -> str:
     )
 
 
-def _figures(metrics: dict[str, Any]) -> str:
+def _figures(metrics: dict[str, Any], recipe: Recipe) -> str:
     test = metrics.get("test")
     if test is None:
         return "No test part was given, so nothing is known."
@@ -80,23 +81,30 @@ def _figures(metrics: dict[str, Any]) -> str:
     ]
     if metrics["folds"]:
         accuracy = metrics["summary"]["accuracy"]
+        others = "" if recipe.training.refit else " but those of its validation part"
         lines.insert(
             1,
             f"- Over {len(metrics['folds'])} folds, whole groups held out: mean "
             f"{accuracy['mean']:.3f}, standard deviation {accuracy['standard_deviation']:.3f}, "
             f"from {accuracy['min']:.3f} to {accuracy['max']:.3f}. This model was then trained on "
-            "all clips but those of its validation part; it has no test part of its own.",
+            f"all clips{others}; it has no test part of its own.",
         )
     return "\n".join(lines)
 
 
-def _calibration(metrics: dict[str, Any]) -> str:
+def _calibration(metrics: dict[str, Any], recipe: Recipe) -> str:
     calibration = metrics["calibration"]
     temperature, threshold = calibration["temperature"], calibration["threshold"]
     told = (
+        f"Its answer to a clip is the mean of {len(recipe.views) * recipe.num_temporal_crops}: "
+        f"views {', '.join(recipe.views)}; temporal crops {recipe.num_temporal_crops}. "
         f"Its logits are divided by a temperature of {temperature:.3f}, found on the validation "
         "clips. "
     )
+    if recipe.training.refit:
+        told += (
+            "Temperature and threshold are of a first training, which had not learnt from these. "
+        )
     if threshold is None:
         return told + "It has no threshold to abstain: the validation clips gave none."
     told += (

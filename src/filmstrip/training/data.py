@@ -52,6 +52,17 @@ class StoredClips(Dataset[tuple[Tensor, int]]):
         self.seed = seed
         self.epoch = 0
 
+    def each_view(self) -> list[StoredClips]:
+        """The same clips as they are, once for each of their views."""
+        by_view = zip(*(clip.keys for clip in self.clips), strict=True)
+        labels = [clip.label for clip in self.clips]
+        return [
+            StoredClips(
+                self.store, [StoredClip((key,), k) for key, k in zip(keys, labels, strict=True)]
+            )
+            for keys in by_view
+        ]
+
     def __len__(self) -> int:
         return len(self.clips)
 

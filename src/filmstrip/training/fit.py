@@ -28,6 +28,7 @@ from filmstrip.training.callbacks import (
     ResumableEarlyStopping,
     WholeFiles,
 )
+from filmstrip.training.clock import CLOCK_FILE, Clock
 from filmstrip.training.learner import Learner
 from filmstrip.training.reporter import Advance
 
@@ -35,7 +36,7 @@ from filmstrip.training.reporter import Advance
 def fit(
     learner: Learner,
     training_batches: DataLoader[Any],
-    validation_batches: DataLoader[Any],
+    validation_batches: DataLoader[Any] | None,
     training: TrainingSpec,
     folder: Path,
     resume: bool,
@@ -46,9 +47,11 @@ def fit(
     Args:
         learner: what learns.
         training_batches: the training part.
-        validation_batches: the validation part, which decides on the best epoch.
+        validation_batches: the validation part, which decides on the best epoch; None to take the
+            last.
         training: how.
-        folder: gets ``checkpoints/best.ckpt`` and ``last.ckpt``, ``history.csv``, ``logs/``.
+        folder: gets ``checkpoints/best.ckpt`` and ``last.ckpt``, ``history.csv``,
+            ``training_time.json``, ``logs/``.
         resume: go on from ``last.ckpt`` where there is one.
         advance: called after each epoch.
 
@@ -56,12 +59,15 @@ def fit(
         KeyboardInterrupt: Ctrl-C; the last whole epoch is kept, ``resume`` goes on from it.
         StorageError: the disk is full; likewise.
     """
-    checkpoints = Checkpoints(folder / "checkpoints", training.monitor)
+    checkpoints = Checkpoints(
+        folder / "checkpoints", training.monitor if validation_batches else None
+    )
     interruption = Interruption()
     watchers: list[Callback] = [
         checkpoints,
         interruption,
         HistoryWriter(folder / "history.csv"),
+        Clock(folder / CLOCK_FILE),
         EpochReporter(advance),
     ]
     if training.early_stopping:

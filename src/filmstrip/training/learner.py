@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
+from filmstrip.model.head import Network
 from filmstrip.recipes.recipe import TrainingSpec
 from filmstrip.training.data import Batch
 
@@ -29,7 +30,7 @@ class Learner(pl.LightningModule):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         training: TrainingSpec,
         num_classes: int,
         class_weights: Tensor | None = None,
@@ -52,15 +53,18 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """The loss of one batch."""
         sequences, lengths, labels = batch
-        logits = self.network(sequences, lengths)
-        weights = None if self.class_weights is None else self.class_weights.to(logits.device)
+        members = self.network.member_logits(sequences, lengths)  # (B, M, K)
+        weights = None if self.class_weights is None else self.class_weights.to(members.device)
         loss = F.cross_entropy(
-            logits, labels, weights, label_smoothing=self.training_spec.label_smoothing
+            members.flatten(0, 1),
+            labels.repeat_interleave(members.shape[1]),
+            weights,
+            label_smoothing=self.training_spec.label_smoothing,
         )
         if self.training_spec.l2:
             squares = sum(kernel.square().sum() for kernel in self.regularised)
             loss = loss + self.training_spec.l2 * squares
-        self.train_accuracy(logits, labels)
+        self.train_accuracy(members.mean(dim=1), labels)
         size = len(labels)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=size)
         self.log("train_accuracy", self.train_accuracy, on_step=False, on_epoch=True)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.backbone import Backbone, build_backbone
+from filmstrip.model.head import Network
 from filmstrip.model.specs import ResNet50Spec
 from filmstrip.recipes.recipe import TrainingSpec
 from filmstrip.storage import replacing
@@ -43,7 +44,7 @@ class FrameParts:
     val: Sequence[StoredClip]
 
 
-class FrameClassifier(nn.Module):
+class FrameClassifier(Network):
     """A backbone and one linear layer: single frames to logits.
 
     Args:

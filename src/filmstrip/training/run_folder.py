@@ -4,11 +4,13 @@ RUN/
   model/            the classifier: answers on another machine by itself
   metrics.json      the figures
   history.csv       loss and accuracy of each epoch
+  training_time.json  how long these took
   splits.csv        which clip was on which side
   predictions.csv   the answer to each clip
   skipped.csv       what was left out, and why
   leaks.csv         clips that belong together on two sides, where that was allowed
   plots/            the figures as pictures
+  report.html       all of it on one page; written by the commands, at the end
   logs/             for TensorBoard
   checkpoints/      best.ckpt and last.ckpt; --resume goes on from the last
   recipe.yaml       the recipe with all overrides

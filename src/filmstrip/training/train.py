@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils.class_weight import compute_class_weight
-from torch import Tensor, nn
+from torch import Tensor
 
 from filmstrip.dataset.doctor.quarantine import leave_out
 from filmstrip.dataset.index import VideoIndex
@@ -26,6 +25,7 @@ from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.classifier import VideoClassifier, probabilities
+from filmstrip.model.head import Network
 from filmstrip.model.specs import ClassifierSpec, ResNet50Spec
 from filmstrip.model.weights import load_backbone
 from filmstrip.recipes.recipe import Recipe
@@ -36,6 +36,7 @@ from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches,
 from filmstrip.training.division import Division
 from filmstrip.training.fit import fit
 from filmstrip.training.learner import Learner
+from filmstrip.training.passes import all_features, all_logits
 from filmstrip.training.pretrain import FrameParts, pretrain
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.results import publish
@@ -195,7 +196,7 @@ class _Trainer:
     def _extract(self, index: VideoIndex, backbone: Backbone | None) -> Extraction:
         """Features of all clips, or their frames where there is no backbone yet to see them."""
         engine = Engine(backbone, choice=self.engine_choice) if backbone else None
-        views = self.recipe.training.views if engine else ("plain",)
+        views = self.recipe.extracted_views if engine else ("plain",)
         origin = self.recipe.backbone.name if engine else "frames"
         extractor = Extractor(self.store, self.reader, engine, views, origin)
         title = "Extracting features" if engine else "Reading frames"
@@ -208,7 +209,6 @@ class _Trainer:
         write_splits(index, folder.splits_file)
         if self._must_pretrain:
             inputs = self._pretrained(folder, index, inputs)
-        torch.manual_seed(self.recipe.training.seed)
         spec = ClassifierSpec(
             class_names=index.class_names,
             sampling=self.recipe.sampling,
@@ -218,19 +218,36 @@ class _Trainer:
             head=self.recipe.head,
             recipe=self.recipe.name,
             weights_origin=inputs.weights_origin,
+            views=self.recipe.views,
+            num_temporal_crops=self.recipe.num_temporal_crops,
         )
+        classifier, logits = self._learn(folder.path, spec, index, inputs)
+        spec = calibrated(spec, logits, index)
+        if self.recipe.training.refit:
+            is_val = [row.split == "val" for row in index.rows]
+            splits = ["train" if row.split == "val" else row.split for row in index.rows]
+            everything = index.with_splits(splits)
+            classifier, refitted = self._learn(folder.path / "refit", spec, everything, inputs)
+            # Of the validation part count the answers of the classifier that never learnt from it.
+            logits = torch.where(torch.tensor(is_val)[:, None], logits, refitted)
+        classifier.spec = spec
+        classifier.save(folder.model)
+        probs = probabilities(logits, spec.temperature).numpy()
+        facts = [inputs.extraction[row].facts for row in index.rows]
+        return Answers(index, probs, facts, spec)
+
+    def _learn(
+        self, path: Path, spec: ClassifierSpec, index: VideoIndex, inputs: _Inputs
+    ) -> tuple[VideoClassifier, Tensor]:
+        """A classifier that learnt from the training part, and its logits (N, K) of every clip."""
+        torch.manual_seed(self.recipe.training.seed)
         is_frozen = inputs.backbone.is_frozen
         # Parts that train the backbone must each start from the same weights.
         backbone = inputs.backbone if is_frozen else copy.deepcopy(inputs.backbone)
         classifier = VideoClassifier(spec, backbone)
-        network = classifier.sequence if is_frozen else classifier
-        self._fit(network, classifier, folder, index, inputs.extraction)
-        logits = _logits(network, self._clips(index, inputs.extraction))
-        classifier.spec = calibrated(spec, logits, index)
-        classifier.save(folder.model)
-        probs = probabilities(logits, classifier.spec.temperature).numpy()
-        facts = [inputs.extraction[row].facts for row in index.rows]
-        return Answers(index, probs, facts, classifier.spec)
+        network: Network = classifier.sequence if is_frozen else classifier
+        self._fit(network, classifier, path, index, inputs.extraction)
+        return classifier, all_logits(network, self._clips(index, inputs.extraction))
 
     def _check_sides(self, index: VideoIndex) -> None:
         """Refuse what cannot be learnt from, and tell of what makes the figures doubtful."""
@@ -276,19 +293,23 @@ class _Trainer:
     def _clips(
         self, index: VideoIndex, extraction: Extraction, is_training: bool = False
     ) -> StoredClips:
-        clips = [
-            StoredClip(extraction[row].keys, int(label))
-            for row, label in zip(index.rows, index.labels, strict=True)
-        ]
-        training = self.recipe.training
+        recipe, training = self.recipe, self.recipe.training
+        shown = training.views if is_training else recipe.views
+        places = [recipe.extracted_views.index(view) for view in shown]
+        clips = []
+        for row, label in zip(index.rows, index.labels, strict=True):
+            keys = extraction[row].keys
+            if len(keys) > 1:  # frames, for a network that is trained on these, are kept once
+                keys = tuple(keys[place] for place in places)
+            clips.append(StoredClip(keys, int(label)))
         augmentation = training.augmentation if is_training else None
         return StoredClips(self.store, clips, augmentation, training.seed)
 
     def _fit(
         self,
-        network: nn.Module,
+        network: Network,
         classifier: VideoClassifier,
-        folder: RunFolder,
+        path: Path,
         index: VideoIndex,
         extraction: Extraction,
     ) -> None:
@@ -297,7 +318,7 @@ class _Trainer:
         held_out = self._clips(index.subset("val"), extraction)
         scaler = classifier.sequence.scaler
         if scaler.needs_fit:
-            scaler.fit(_features(classifier, self._clips(index.subset("train"), extraction)))
+            scaler.fit(all_features(classifier, seen))
         learner = Learner(
             network,
             training,
@@ -306,13 +327,15 @@ class _Trainer:
             classifier.sequence.head.regularised_weights(),
             [p for p in classifier.backbone.parameters() if p.requires_grad],
         )
-        with self.reporter.phase("Training", training.epochs) as advance:
+        has_val = bool(len(held_out))
+        title = "Training" if has_val else "Training on all but the test part"
+        with self.reporter.phase(title, training.epochs) as advance:
             fit(
                 learner,
                 training_batches(seen, training.batch_size),
-                evaluation_batches(held_out, training.batch_size),
+                evaluation_batches(held_out, training.batch_size) if has_val else None,
                 training,
-                folder.path,
+                path,
                 self.resume,
                 advance,
             )
@@ -324,26 +347,6 @@ class _Trainer:
         classes = np.arange(len(index.class_names))
         weights = compute_class_weight("balanced", classes=classes, y=labels)
         return torch.tensor(weights, dtype=torch.float32)
-
-
-def _logits(network: nn.Module, clips: StoredClips) -> Tensor:
-    """Logits (N, K) for clips of the store, in their order."""
-    network.eval()
-    logits = []
-    with torch.inference_mode():
-        for sequences, lengths, _ in evaluation_batches(clips, batch_size=16):
-            logits.append(network(sequences, lengths))
-    return torch.cat(logits)
-
-
-def _features(classifier: VideoClassifier, clips: StoredClips) -> Iterator[Tensor]:
-    """The backbone's features (T, D) of each clip, for a scaler to be fitted on."""
-    for sequence, _ in (clips[index] for index in range(len(clips))):
-        if sequence.ndim == 2:
-            yield sequence
-        else:
-            with torch.inference_mode():
-                yield classifier.backbone.eval()(classifier.backbone.normalise(sequence))
 
 
 def _limit_gpu_memory(fraction: float) -> None:

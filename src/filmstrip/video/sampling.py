@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # Matroska and WebM round times to whole milliseconds, so a frame may claim to come half a
 # millisecond late; the rest is for floating-point rounding.
-_ROUNDING_SECONDS = 0.0006
+ROUNDING_SECONDS = 0.0006
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -89,7 +89,7 @@ def frames_on_screen(frame_times_seconds: Floats, times_seconds: Floats) -> Indi
     Returns:
         Indices (T,) within ``[0, N)``.
     """
-    came = np.searchsorted(frame_times_seconds, times_seconds + _ROUNDING_SECONDS, side="right")
+    came = np.searchsorted(frame_times_seconds, times_seconds + ROUNDING_SECONDS, side="right")
     return np.maximum(came - 1, 0)
 
 
@@ -142,7 +142,7 @@ class RateClock:
 
     def before(self, time_seconds: float) -> int:
         """A frame comes: how many further instants have shown the one before it."""
-        return self._settle(lambda instant: instant + _ROUNDING_SECONDS < time_seconds)
+        return self._settle(lambda instant: instant + ROUNDING_SECONDS < time_seconds)
 
     def at(self, time_seconds: float) -> int:
         """A frame has come: how many instants it is sure to be shown at already."""
@@ -164,5 +164,5 @@ class RateClock:
 
 def _num_instants(frames_per_second: float, duration_seconds: float) -> int:
     """How many instants a clip has at full rate, at least one."""
-    shown_seconds = duration_seconds - _ROUNDING_SECONDS
+    shown_seconds = duration_seconds - ROUNDING_SECONDS
     return max(int(np.ceil(shown_seconds * frames_per_second)), 1)

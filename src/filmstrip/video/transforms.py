@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 
+View = Literal["plain", "flip"]
+"""How a clip is shown to a backbone: as it is, or mirrored left to right."""
+
+
+def show(frames: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    """Frames (T, H, W, 3) in that view."""
+    return np.ascontiguousarray(frames[:, :, ::-1]) if view == "flip" else frames
+
+
 class Framing(BaseModel):
     """Makes a frame of any shape a square: bilinear, antialiased, always the same way.
 

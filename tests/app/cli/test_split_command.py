@@ -124,6 +124,6 @@ def test_an_accuracy_that_copies_alone_give_is_measured_as_a_leak(
     assert random["num_leaking_pairs"] > 0
     assert grouped["num_leaking_pairs"] == 0
     assert shown["measured"]["leak"] == pytest.approx(random["accuracy"] - grouped["accuracy"])
-    # 24 recordings leave a wide spread: chance, one half, is inside one interval and below the other.
+    # With 24 recordings the spread is wide: chance, one half, is in one interval, below the other.
     assert random["interval"][0] > 0.5
     assert grouped["interval"][0] <= 0.5 <= grouped["interval"][1]

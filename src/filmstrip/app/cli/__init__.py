@@ -12,13 +12,17 @@ import typer
 
 from filmstrip.app.cli import (
     cache,
+    compare,
     compare_runs,
     data,
     demo,
     doctor,
+    explain,
+    export,
     extract,
     predict,
     recipes,
+    report,
     split,
     stream,
     timeline,
@@ -39,8 +43,23 @@ app = typer.Typer(
     epilog="Start with: `filmstrip demo --out demo`",
 )
 for group in (
-    *(train, predict, stream, timeline, compare_runs),
-    *(demo, recipes, doctor, split, data, extract, tune, cache),
+    train,
+    predict,
+    explain,
+    stream,
+    timeline,
+    export,
+    compare,
+    compare_runs,
+    report,
+    demo,
+    recipes,
+    doctor,
+    split,
+    data,
+    extract,
+    tune,
+    cache,
 ):
     group.add_to(app)
 

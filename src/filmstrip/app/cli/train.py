@@ -137,6 +137,7 @@ def train(
     """Train a classifier on labelled videos, and measure it on clips it has not seen."""
     from filmstrip.app.cli.console import ConsoleReporter, messages, output
     from filmstrip.app.cli.figures import print_figures
+    from filmstrip.app.cli.report import write_report_if_possible
     from filmstrip.recipes.catalogue import load_recipe
     from filmstrip.training.run_folder import TrainingRequest
     from filmstrip.training.train import train as train_run
@@ -157,8 +158,9 @@ def train(
         allow_leak=allow_leak,
         near_duplicates=near_duplicates,
     )
+    reporter = ConsoleReporter()
     try:
-        metrics = train_run(request, out, resume, reporter=ConsoleReporter(), engine=engine)
+        metrics = train_run(request, out, resume, reporter=reporter, engine=engine)
     except KeyboardInterrupt:
         messages.print(
             f"\nInterrupted. What was finished is kept in {out}; run the same command with "
@@ -166,12 +168,14 @@ def train(
             soft_wrap=True,
         )
         raise
+    write_report_if_possible(out, reporter)
     if as_json:
         output.print_json(data=metrics)
         return
     print_figures(metrics)
     messages.print(
-        f"Run folder: {out}  (plots in {out / 'plots'})\nNext: filmstrip predict {out} clip.mp4",
+        f"Run folder: {out}  (look at {out / 'report.html'})\n"
+        f"Next: filmstrip predict {out} clip.mp4",
         soft_wrap=True,
     )
 

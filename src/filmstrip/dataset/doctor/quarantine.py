@@ -15,6 +15,9 @@ from filmstrip.dataset.index import SkippedFile, VideoIndex
 from filmstrip.errors import DatasetError
 from filmstrip.storage import write_table
 
+QUARANTINED = "quarantined: "
+"""What the reason of a clip that a list names begins with, among the skipped."""
+
 _COLUMNS = ("path", "reason")
 
 
@@ -58,7 +61,7 @@ def leave_out(index: VideoIndex, file: Path) -> VideoIndex:
             "a list that 'filmstrip doctor --quarantine' wrote for the same data",
             "check the path; or run the doctor again if the clips were moved.",
         )
-    skipped = (SkippedFile(path, f"quarantined: {reasons[path]}") for path in here)
+    skipped = (SkippedFile(path, QUARANTINED + reasons[path]) for path in here)
     kept = index.without(here)
     return replace(kept, skipped=(*kept.skipped, *skipped))
 

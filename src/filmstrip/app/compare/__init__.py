@@ -1,0 +1,1 @@
+"""Recipes against each other on identical splits: runs, figures, costs, page."""

@@ -1,0 +1,1 @@
+"""A trained classifier as graphs that run without Filmstrip, checked against it."""
