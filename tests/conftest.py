@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -20,6 +21,9 @@ from filmstrip.recipes.recipe import Recipe
 from filmstrip.training.reporter import Advance, Reporter
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 from filmstrip.video.encode import write_video
+
+if TYPE_CHECKING:
+    from filmstrip.inference.exporting.report import Report
 
 MOTIONS = {"left": (0, -1.5), "right": (0, 1.5), "up": (-1.5, 0)}
 CLIPS_PER_CLASS = 8
@@ -118,6 +122,17 @@ def finished_run(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> RunF
     run = RunFolder(tmp_path_factory.mktemp("runs") / "finished")
     train(TrainingRequest(data=videos, recipe=quick_recipe()), run.path)
     return run
+
+
+@pytest.fixture(scope="session")
+def exported_run(
+    finished_run: RunFolder, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Report]:
+    """``finished_run`` as ONNX graphs, and what the export reported; not to be changed."""
+    from filmstrip.inference.exporting.export import export_run
+
+    folder = tmp_path_factory.mktemp("exports") / "exported"
+    return folder, export_run(finished_run.path, folder, int8=True)
 
 
 class Listener(Reporter):

@@ -22,7 +22,7 @@ from filmstrip.model.specs import (
 )
 from filmstrip.recipes.catalogue import RECIPE_NAMES, load_recipe
 from filmstrip.video.sampling import RateSampling
-from filmstrip.video.transforms import Framing, View
+from filmstrip.video.transforms import Framing
 
 STREAMED: dict[str, HeadSpec] = {
     "gru-mean-max-lags": RecurrentHeadSpec(
@@ -53,7 +53,7 @@ OTHERS: dict[str, HeadSpec] = {
 }
 
 
-def _classifier(head: HeadSpec, views: tuple[View, ...] = ("plain", "flip")) -> VideoClassifier:
+def _classifier(head: HeadSpec, num_crops: int = 1) -> VideoClassifier:
     torch.manual_seed(0)
     spec = ClassifierSpec(
         class_names=("a", "b", "c"),
@@ -62,7 +62,8 @@ def _classifier(head: HeadSpec, views: tuple[View, ...] = ("plain", "flip")) -> 
         backbone=ConvNetSpec(channels=(4, 6)),
         scaler=ScalerSpec(kind="layernorm"),
         head=head,
-        views=views,
+        views=("plain", "flip"),
+        num_temporal_crops=num_crops,
         temperature=0.3,
     )
     return VideoClassifier(spec).eval()
@@ -131,6 +132,12 @@ def test_the_step_graph_answers_as_the_classifier_after_each_frame(
     _check_steps(_classifier(STREAMED[name]), tmp_path, file_format)
 
 
+def test_a_model_that_answers_by_temporal_crops_is_exported_with_them(tmp_path: Path) -> None:
+    classifier = _classifier(OTHERS["two-way-gru-last"], num_crops=3)
+    _check_clips(classifier, tmp_path)
+    assert why_no_step(_classifier(STREAMED["mean-linear"], num_crops=3).spec) is not None
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_model_that_reads_both_ways_has_no_step_graph_and_says_why(name: str) -> None:
     assert "bidirectional" in (why_no_step(_classifier(OTHERS[name]).spec) or "")
@@ -143,7 +150,7 @@ def test_every_recipe_can_be_exported(name: str, tmp_path: Path) -> None:
         overrides.pop()
     recipe = load_recipe(name, overrides)
     torch.manual_seed(0)
-    parts = ("sampling", "framing", "backbone", "scaler", "head")
+    parts = ("sampling", "framing", "backbone", "scaler", "head", "views", "num_temporal_crops")
     spec = ClassifierSpec(class_names=("a", "b"), **{part: getattr(recipe, part) for part in parts})
     classifier = VideoClassifier(spec).eval()
     _check_clips(classifier, tmp_path)

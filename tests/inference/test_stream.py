@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from filmstrip.errors import NoVideoError, RecipeError
-from filmstrip.inference.exporting.export import export_run
 from filmstrip.inference.exporting.formats import Run, opened
 from filmstrip.inference.exporting.networks import StepNetwork
+from filmstrip.inference.exporting.report import Report
 from filmstrip.inference.predict import Prediction, Predictor, load
 from filmstrip.inference.stream import Stream, push_together
 from filmstrip.model.classifier import VideoClassifier, load_classifier
@@ -90,9 +90,8 @@ class Exported:
 
 
 @pytest.fixture(scope="module")
-def exported(finished_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    folder = tmp_path_factory.mktemp("exported") / "folder"
-    export_run(finished_run.path, folder, num_clips=2)
+def exported(finished_run: RunFolder, exported_run: tuple[Path, Report]) -> Exported:
+    folder, _ = exported_run
     classifier = load_classifier(finished_run.path)
     return Exported(
         *(opened(folder / f"{name}.onnx") for name in ("sample", "frame", "step")),

@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
-from filmstrip.model.packing import PaddedSequence, embed_real, map_steps, pack, read, unpack
+from filmstrip.model.packing import (
+    PaddedSequence,
+    embed_real,
+    map_steps,
+    pack,
+    read,
+    temporal_crops,
+    unpack,
+)
 
 LENGTHS = torch.tensor([3, 7, 1, 5])
 
@@ -79,3 +91,19 @@ def test_only_real_frames_are_embedded_but_in_a_graph(
 
 def test_outside_of_an_export_nothing_is_padded(padded: torch.Tensor) -> None:
     assert not isinstance(pack(padded, LENGTHS), PaddedSequence)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=4), st.integers(2, 9))
+def test_temporal_crops_reach_from_the_start_of_a_clip_to_its_end(
+    lengths: list[int], num_crops: int
+) -> None:
+    numbers = torch.arange(60.0).repeat(len(lengths), 1)[:, :, None]  # each frame is its number
+    crops = list(temporal_crops(numbers, torch.tensor(lengths), num_crops))
+    assert len(crops) == num_crops
+    for place, length in enumerate(lengths):
+        runs = [cut[place, : kept[place], 0].int().tolist() for cut, kept in crops]
+        firsts = [run[0] for run in runs]
+        assert runs == [list(range(first, first + len(runs[0]))) for first in firsts]
+        assert {len(run) for run in runs} == {math.ceil(4 * length / 5)}
+        assert (firsts[0], runs[-1][-1]) == (0, length - 1)
+        assert firsts == sorted(firsts)

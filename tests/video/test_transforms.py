@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 
@@ -18,7 +17,6 @@ from filmstrip.video.transforms import (
     Framing,
     augment_clip,
     temporal_crop,
-    temporal_crops,
 )
 
 sides = st.integers(1, 120)
@@ -193,18 +191,6 @@ def test_a_temporal_crop_is_a_run_of_at_least_its_share(
     kept = list(range(num_frames))[part]
     assert kept == list(range(part.start, part.stop))
     assert max(share * num_frames - 1e-6, 1) <= len(kept) <= num_frames
-
-
-@given(st.integers(1, 200), st.integers(1, 9))
-def test_temporal_crops_reach_from_the_start_of_a_clip_to_its_end(
-    num_frames: int, num_crops: int
-) -> None:
-    crops = temporal_crops(num_frames, num_crops)
-    assert len(crops) == num_crops
-    assert (crops[0].start, crops[-1].stop) == (0, num_frames)
-    assert [crop.start for crop in crops] == sorted(crop.start for crop in crops)
-    kept = {crop.stop - crop.start for crop in crops}
-    assert kept == {num_frames if num_crops == 1 else math.ceil(num_frames * 4 / 5)}
 
 
 def test_a_temporal_crop_draws_every_length_and_place() -> None:

@@ -12,7 +12,9 @@ of all frames are given adds up to the difference of the two margins, so shares 
 gradient. It averages over places what a head that reads a grid of cells keeps apart, so it is the
 coarser of the two; it is here since it is what many know.
 
-``benchmarks/explanations.py`` measures how faithful each is.
+A model that answers by several views, such as a clip and its mirror image, is explained by the
+plain one: a place is the same place in one view only. Temporal crops and the members of an ensemble
+read that view, and are part of what is explained.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from filmstrip.errors import FilmstripError, RecipeError, nearest
 from filmstrip.inference.predict import Prediction
 from filmstrip.model.classifier import VideoClassifier
 from filmstrip.video.decode import read_clip
+from filmstrip.video.transforms import View
 
 Method = Literal["integrated-gradients", "grad-cam"]
 
@@ -44,7 +47,9 @@ class Explanation:
     """What one answer rests on.
 
     Attributes:
-        answer: the model's.
+        answer: the model's to the plain view of the whole clip; what ``filmstrip predict`` says,
+            unless the model averages views.
+        views: by which the model answers when it is not explained.
         label: the class that is explained.
         method: how.
         times_seconds: (T,) when each frame that the model looked at comes.
@@ -55,12 +60,18 @@ class Explanation:
     """
 
     answer: Prediction
+    views: tuple[View, ...]
     label: str
     method: Method
     times_seconds: NDArray[np.float64]
     contributions: NDArray[np.float64]
     margin: float
     plain_margin: float
+
+    @property
+    def averages_views(self) -> bool:
+        """Whether what the model says by itself is more than the answer that is explained."""
+        return self.views != ("plain",)
 
     @property
     def frame_contributions(self) -> NDArray[np.float64]:
@@ -111,7 +122,8 @@ def explain(
     attribute = _integrated_gradients if method == "integrated-gradients" else _grad_cam
     contributions = attribute(model, maps, plain_maps, place).double().numpy()
     margins = [float(each[place] - each.mean()) for each in (logits, plain_logits)]
-    return Explanation(answer, label, method, clip.times_seconds, contributions, *margins)
+    times = clip.times_seconds
+    return Explanation(answer, spec.views, label, method, times, contributions, *margins)
 
 
 def check_installed() -> None:
@@ -142,7 +154,7 @@ class _FromMaps(nn.Module):
 
     def logits(self, maps: Tensor) -> Tensor:
         pooled = self.backbone.pool(self.frame_maps(maps.flatten(0, 1)))  # (B · T, D)
-        features = pooled.unflatten(0, maps.shape[:2])
+        features = pooled.view(len(maps), -1, pooled.shape[1])  # (B, T, D)
         logits: Tensor = self.sequence(features, torch.full((len(maps),), maps.shape[1]))
         return logits
 
@@ -151,7 +163,7 @@ def _maps(classifier: VideoClassifier, frames: Tensor) -> Tensor:
     """Maps (T, C, h, w) of uint8 frames (T, 3, S, S)."""
     backbone = classifier.backbone
     return torch.cat(
-        [backbone.maps(backbone.normalise(batch)) for batch in frames.split(_BATCH_SIZE)]
+        [backbone.maps(backbone.normalise(each)) for each in torch.split(frames, _BATCH_SIZE)]
     )
 
 

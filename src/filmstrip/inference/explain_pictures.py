@@ -139,20 +139,27 @@ def _title(explanation: Explanation) -> str:
 
 
 def _meaning(explanation: Explanation) -> str:
-    words = (
-        "Orange speaks for the class, blue against it, by the same scale in all frames. It tells "
-        "what this model's answer rests on,\nnot what is true, and not what a change of the video "
-        "would do: frames and places work together."
-    )
+    lines = [
+        "Orange speaks for the class, blue against it, by the same scale in all frames.",
+        "It tells what this model's answer rests on, not what is true, and not what a change of "
+        "the video would do: frames and places work together.",
+    ]
     if explanation.method == "integrated-gradients":
-        words += (
-            f" Integrated gradients: all adds up to {explanation.margin - explanation.plain_margin:.2f},\n"
-            "by how much the margin of the class (its logit less the mean of all) exceeds that of a "
-            "plain clip in the mean colour."
-        )
+        gained = explanation.margin - explanation.plain_margin
+        lines += [
+            f"Integrated gradients: all adds up to {gained:.2f}, by how much the margin of the "
+            "class (its logit less the mean of all)",
+            "exceeds that of a plain clip in the mean colour.",
+        ]
     else:
-        words += " Grad-CAM: only proportions mean something."
-    return words
+        lines.append("Grad-CAM: only proportions mean something.")
+    if explanation.averages_views:
+        views = ", ".join(explanation.views)
+        lines.append(
+            f"The plain view is explained. The model answers by the mean of its views ({views}), "
+            "so 'filmstrip predict' may differ."
+        )
+    return "\n".join(lines)
 
 
 def _captioned(frame: Picture, explanation: Explanation, number: int) -> Picture:

@@ -84,8 +84,8 @@ class Backbone(nn.Module):
 
     def maps(self, frames: Tensor) -> Tensor:
         """The trunk's feature maps (N, C, h, w) of normalised ``frames`` (N, 3, H, W)."""
-        maps = self.trunk(frames)
-        return maps[-1] if isinstance(maps, (list, tuple)) else maps
+        maps: Tensor | Sequence[Tensor] = self.trunk(frames)
+        return maps if isinstance(maps, Tensor) else maps[-1]
 
     def pool(self, maps: Tensor) -> Tensor:
         """Features (N, D): the means of ``maps`` (N, C, h, w) over each cell of the grid."""

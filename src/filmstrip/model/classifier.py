@@ -15,16 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from filmstrip.errors import RunError, WeightsError
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.head import Head, Network, build_head
-from filmstrip.model.packing import embed_real
+from filmstrip.model.packing import embed_real, temporal_crops
 from filmstrip.model.scaler import Scaler
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.storage import replacing
-from filmstrip.video.transforms import temporal_crops
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -51,13 +49,8 @@ class SequenceClassifier(Network):
         if self.num_temporal_crops == 1:
             logits: Tensor = self.head(scaled, lengths)
             return logits
-        by_clip = [temporal_crops(n, self.num_temporal_crops) for n in lengths.tolist()]
-        answers = []
-        for crops in zip(*by_clip, strict=True):
-            cut = [clip[crop] for clip, crop in zip(scaled, crops, strict=True)]
-            cut_lengths = torch.tensor([len(clip) for clip in cut])
-            answers.append(self.head(pad_sequence(cut, batch_first=True), cut_lengths))
-        return torch.stack(answers).mean(dim=0)
+        crops = temporal_crops(scaled, lengths, self.num_temporal_crops)
+        return torch.stack([self.head(cut, kept) for cut, kept in crops]).mean(dim=0)
 
     def member_logits(self, sequences: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, M, K) of features (B, T, D)."""

@@ -8,7 +8,7 @@ turned round within its length. The numbers are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +48,28 @@ def embed_real(embed: Callable[[Tensor], Tensor], clips: Tensor, lengths: Tensor
     features = embedded.new_zeros(*is_real.shape, embedded.shape[1])
     features[is_real] = embedded
     return features
+
+
+def temporal_crops(
+    padded: Tensor, lengths: Tensor, num_crops: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Runs of each clip's frames, four fifths of them each, spread from its start to its end.
+
+    Args:
+        padded: (B, T, W).
+        lengths: (B,) int64.
+        num_crops: how many, two or more.
+
+    Yields:
+        The runs of all clips, (B, T, W), and their lengths (B,).
+    """
+    lengths = lengths.to(padded.device)
+    kept = (4 * lengths + 4) // 5
+    steps = torch.arange(padded.shape[1], device=padded.device)
+    for number in range(num_crops):
+        share = (lengths - kept).double() * number / (num_crops - 1)
+        places = share.round().long()[:, None] + steps  # (B, T)
+        yield _at(padded, places.clamp(max=padded.shape[1] - 1)), kept
 
 
 def pack(padded: Tensor, lengths: Tensor) -> Sequences:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filmstrip.dataset.leaks import counted
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import TrainingRequest
 from filmstrip.training.train import train
@@ -31,6 +32,31 @@ class LeakMeasure:
     def leak(self) -> float:
         """By how much the random split's test accuracy is higher."""
         return float(self.random["test"]["accuracy"] - self.grouped["test"]["accuracy"])
+
+    def verdict(self) -> str:
+        """What the difference says, and what it does not; its sign is not taken for granted."""
+        random, grouped = self.random["test"], self.grouped["test"]
+        num_pairs = self.random["leaks"]["num_pairs"]
+        parted = f"{counted(num_pairs)} of clips that belong together stood apart"
+        (low, high), (grouped_low, grouped_high) = (
+            part["intervals"]["accuracy"] for part in (random, grouped)
+        )
+        if low <= grouped_high and grouped_low <= high:
+            more = "" if self.random["folds"] else " --folds tests on every clip."
+            return (
+                f"The random split gives {self.leak:+.2f} ({parted}), but the intervals overlap: "
+                f"so much may be chance.{more}"
+            )
+        if self.leak > 0:
+            return (
+                f"Of the {random['accuracy']:.2f} under a random split, {self.leak:.2f} is leak "
+                f"({parted})."
+            )
+        return (
+            f"The random split gives {self.leak:+.2f} ({parted}): what a recording shows misleads "
+            "here, as it does where each recording holds one clip of each class. The grouped "
+            "figure is the one for new recordings."
+        )
 
 
 def measure_leak(

@@ -151,18 +151,5 @@ def temporal_crop(num_frames: int, smallest_share: float, generator: Generator) 
     return slice(first, first + num_kept)
 
 
-def temporal_crops(num_frames: int, num_crops: int) -> list[slice]:
-    """Runs of a clip's frames, each of four fifths of them, spread from its start to its end.
-
-    A single one keeps all.
-    """
-    if num_crops == 1:
-        return [slice(0, num_frames)]
-    num_kept = math.ceil(4 * num_frames / 5)
-    left_out = num_frames - num_kept
-    firsts = [round(left_out * number / (num_crops - 1)) for number in range(num_crops)]
-    return [slice(first, first + num_kept) for first in firsts]
-
-
 def _factor(drawn: float, strength: float) -> float:
     return 1 + strength * (2 * drawn - 1)

@@ -31,11 +31,11 @@ def test_features_are_written_and_the_answer_says_where(
     filmstrip: Filmstrip, three: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ended = filmstrip("extract", three, "--out", out, *QUICK)
+    ended = filmstrip("extract", three, "--out", out, *QUICK, "--views", "plain")
     assert ended.exit_code == 0
     assert ended.stdout.startswith("3 clips (")
     assert ended.stdout.endswith(f": their features are in {out}.\n")
-    assert "640 features for each frame; weights: ImageNet" in ended.stderr
+    assert "1792 features for each frame; weights: ImageNet" in ended.stderr
     assert {path.relative_to(out).as_posix() for path in out.rglob("*.npy")} == {
         "left/left_0.mp4.npy",
         "left/left_1.mp4.npy",
@@ -81,7 +81,7 @@ def test_unreadable_files_are_named_listed_and_make_the_exit_code_1(
     (three / "left" / "bad.mp4").write_bytes(b"no video")
     (three / "empty.mp4").touch()
     out = tmp_path / "out"
-    ended = filmstrip("extract", three, "--out", out, *QUICK)
+    ended = filmstrip("extract", three, "--out", out, *QUICK, "--views", "plain")
     assert ended.exit_code == 1
     assert "Failed: left/bad.mp4: not a video" in ended.stderr
     assert "Failed: empty.mp4: " in ended.stderr

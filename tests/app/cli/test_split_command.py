@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from filmstrip.dataset.synthetic import render_clip
 from filmstrip.training.run_folder import RunFolder
+from filmstrip.video.encode import write_video
 
 Filmstrip = Callable[..., Any]
 
@@ -86,16 +89,41 @@ def test_a_given_split_that_leaks_is_refused_and_its_pairs_are_written(
     assert not (tmp_path / "splits.csv").exists()
 
 
-def test_the_leak_is_the_difference_between_two_trainings(
-    sequences: Path, finished_run: RunFolder, filmstrip: Filmstrip
+@pytest.fixture
+def memorable(tmp_path: Path) -> Path:
+    """Two classes that nothing tells apart but their recordings, each encoded three times.
+
+    The names say nothing, so only what the clips show can keep the copies together.
+    """
+    rng = np.random.default_rng(4)
+    for number in range(24):
+        label = "ab"[number % 2]
+        frames = render_clip("left", np.random.default_rng([5, number]), 12, 48)
+        for crf in ("18", "24", "30"):
+            name = f"{rng.integers(10**9):09}.mp4"
+            write_video(tmp_path / "data" / label / name, frames, 12, options={"crf": crf})
+    return tmp_path / "data"
+
+
+def test_an_accuracy_that_copies_alone_give_is_measured_as_a_leak(
+    memorable: Path, filmstrip: Filmstrip
 ) -> None:
-    stored = finished_run.path / "recipe.yaml"
-    asked = ("split", sequences, "--recipe", stored, "--set", "training.epochs=1")
+    settings = (
+        "framing.size=48",
+        "sampling.num_frames=4",
+        "training.epochs=25",
+        "training.learning_rate=0.03",
+    )
+    quick = [word for setting in settings for word in ("--set", setting)]
+    asked = ("split", memorable, "--recipe", "mean-linear", *quick, "--folds", 3)
     ended = filmstrip(*asked, "--measure-leak", "--json")
     assert ended.exit_code == 0, ended.stderr
-    measured = json.loads(ended.stdout)["measured"]
-    assert measured["leak"] == pytest.approx(
-        measured["random"]["accuracy"] - measured["grouped"]["accuracy"]
-    )
-    assert measured["random"]["num_leaking_pairs"] > 0
-    assert measured["grouped"]["num_leaking_pairs"] == 0
+    shown = json.loads(ended.stdout)
+    assert (shown["num_clips"], shown["num_groups"]) == (72, 24)
+    random, grouped = (shown["measured"][name] for name in ("random", "grouped"))
+    assert random["num_leaking_pairs"] > 0
+    assert grouped["num_leaking_pairs"] == 0
+    assert shown["measured"]["leak"] == pytest.approx(random["accuracy"] - grouped["accuracy"])
+    # With 24 recordings the spread is wide: chance, one half, is in one interval, below the other.
+    assert random["interval"][0] > 0.5
+    assert grouped["interval"][0] <= 0.5 <= grouped["interval"][1]

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from filmstrip.dataset.content import content_hash
 from filmstrip.dataset.doctor.fingerprints import Fingerprint
 from filmstrip.dataset.doctor.glance import glance_at
 from filmstrip.dataset.doctor.inspection import inspect_video
 from filmstrip.dataset.doctor.survey import survey
+from filmstrip.dataset.doctor.thumbnails import Pace
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.dataset.synthetic import render_clip
 from filmstrip.video.encode import write_video
@@ -39,6 +42,16 @@ def test_they_are_those_of_the_doctor(tmp_path: Path, frames_per_second: float) 
 def test_the_last_frame_is_always_among_them(tmp_path: Path) -> None:
     video = write(tmp_path / "clip.mp4", num_frames=24, frames_per_second=25)
     assert glance(tmp_path / "cache", video)[video].times_seconds[-1] == pytest.approx(23 / 25)
+
+
+@given(st.lists(st.floats(0, 100), max_size=60), st.floats(0.01, 4000))
+def test_the_times_that_are_taken_grow_whatever_a_container_says(
+    times: list[float], duration_seconds: float
+) -> None:
+    pace = Pace(duration_seconds)
+    taken = [seconds for seconds in times if pace.takes(seconds)]
+    assert taken == sorted(set(taken))
+    assert taken[:1] == times[:1]
 
 
 def test_what_the_doctor_has_found_is_used(tmp_path: Path) -> None:

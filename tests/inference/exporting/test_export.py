@@ -20,19 +20,16 @@ from filmstrip.training.run_folder import RunFolder
 GRAPHS = ["clip", "frame", "sample", "step"]
 
 
-@pytest.fixture(scope="module")
-def exported(
-    finished_run: RunFolder, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Report]:
-    folder = tmp_path_factory.mktemp("exported") / "folder"
-    return folder, export_run(finished_run.path, folder, int8=True, num_clips=4)
+@pytest.fixture
+def exported(exported_run: tuple[Path, Report]) -> tuple[Path, Report]:
+    return exported_run
 
 
 def test_the_folder_holds_graphs_a_runner_and_a_report(exported: tuple[Path, Report]) -> None:
     names = sorted(path.name for path in exported[0].iterdir())
     graphs = [f"{name}.onnx" for name in [*GRAPHS, "clip-int8", "step-int8"]]
     assert names == sorted([*graphs, "report.json", "report.md", "run.py"])
-    assert not exported[0].with_name("folder.unchecked").exists()
+    assert not exported[0].with_name("exported.unchecked").exists()
 
 
 def test_a_graph_says_all_that_is_needed_to_use_it(
@@ -129,7 +126,7 @@ def test_without_the_data_clips_are_rendered_and_it_is_said(
     finished_run: RunFolder, tmp_path: Path
 ) -> None:
     model = Path(shutil.copytree(finished_run.model, tmp_path / "model"))
-    report = export_run(model, tmp_path / "out")
+    report = export_run(model, tmp_path / "out", "torch-export")
     assert report.passes
     assert "rendered for it" in report.checked_on
     assert "not a run folder" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
@@ -140,14 +137,14 @@ def test_graphs_that_do_not_agree_are_not_handed_over(
 ) -> None:
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
     with pytest.raises(EngineError, match="differ from") as error:
-        export_run(finished_run.path, tmp_path / "out", num_clips=1)
+        export_run(finished_run.path, tmp_path / "out", "torch-export", num_clips=1)
     assert not (tmp_path / "out").exists()
     left = tmp_path / "out.unchecked"
     assert str(left / "report.md") in error.value.remedy
     assert not json.loads((left / "report.json").read_text(encoding="utf-8"))["passes"]
     monkeypatch.undo()
     with pytest.raises(RunError, match="did not end well"):
-        export_run(finished_run.path, tmp_path / "out", num_clips=1)
+        export_run(finished_run.path, tmp_path / "out", "torch-export", num_clips=1)
 
 
 def test_a_probability_that_is_no_number_agrees_with_nothing() -> None:

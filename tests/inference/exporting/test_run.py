@@ -10,18 +10,16 @@ import av
 import numpy as np
 import pytest
 
-from filmstrip.inference.exporting.export import export_run
+from filmstrip.inference.exporting.report import Report
 from filmstrip.inference.predict import Predictor, load
 from filmstrip.training.run_folder import RunFolder
 from filmstrip.video.encode import write_video
 from filmstrip.video.probe import probe
 
 
-@pytest.fixture(scope="module")
-def exported(finished_run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exported") / "folder"
-    export_run(finished_run.path, folder, num_clips=2)
-    return folder
+@pytest.fixture
+def exported(exported_run: tuple[Path, Report]) -> Path:
+    return exported_run[0]
 
 
 @pytest.fixture(scope="module")

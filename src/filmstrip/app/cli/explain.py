@@ -86,6 +86,8 @@ def _content(explanation: Explanation) -> dict[str, object]:
         "label": explanation.label,
         "probability": explanation.answer.probs[explanation.label],
         "answer": explanation.answer.label,
+        "explains": "plain view",
+        "views": explanation.views,
         "method": explanation.method,
         "margin": explanation.margin,
         "plain_margin": explanation.plain_margin,
@@ -102,4 +104,5 @@ def _sentence(explanation: Explanation) -> str:
     ranked = explanation.frame_contributions.argsort()[::-1][:3]
     times = ", ".join(f"{explanation.times_seconds[number]:.2f} s" for number in ranked)
     probability = explanation.answer.probs[explanation.label]
-    return f"{explanation.label} {probability:.2f}  most for it: the frames at {times}"
+    view = "  (plain view only)" if explanation.averages_views else ""
+    return f"{explanation.label} {probability:.2f}{view}  most for it: the frames at {times}"

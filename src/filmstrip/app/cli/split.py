@@ -205,13 +205,4 @@ def _print_measure(measured: LeakMeasure) -> None:
             name, str(test["num_clips"]), f"{test['accuracy']:.3f}", f"{low:.3f} to {high:.3f}"
         )
     output.print(table)
-    accuracy = measured.random["test"]["accuracy"]
-    num_pairs = measured.random["leaks"]["num_pairs"]
-    output.print(
-        f"Of the {accuracy:.2f} under a random split, {measured.leak:.2f} is leak "
-        f"({num_pairs} pairs of clips that belong together stood on two sides)."
-        if measured.leak > 0
-        else "No leak is seen: the random split gives no more than the grouped one. With few test "
-        "clips that may be luck; try --folds.",
-        soft_wrap=True,
-    )
+    output.print(measured.verdict(), soft_wrap=True)

@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 _NOISE = 3.0
 """What encoding again changes."""
 _MOST_STEPS = 2.0
-"""How many times the change beside the cut the change across it may be; halves: 1.5 at most."""
+"""How many times the change beside the cut the change across it may be; halves: 1.4 at most."""
 _LEAST_CORRELATION = 0.8
 _MOST_OF_NEXT_BEST = 0.7
 """The difference as a share of the next best video's there; halves of real clips: 0.4 at most."""

@@ -29,7 +29,10 @@ _NUM_OF_A_LONG_VIDEO = 480
 
 
 class Pace:
-    """Hears the times of a video's frames in order, and says which are taken.
+    """Hears the times of a video's frames as they are decoded, and says which are taken.
+
+    The times of those that are taken grow, also where a container's own run back and forth, as
+    those of AVI with B-frames do.
 
     Args:
         duration_seconds: of the video; of one of more than 30 s fewer a second are taken.
@@ -39,31 +42,37 @@ class Pace:
         long = _NUM_OF_A_LONG_VIDEO / max(duration_seconds, 1e-3)
         self._num_a_second = min(max(long, 1.0), _MOST_A_SECOND)
         self._num_taken = 0
+        self._last_seconds = -1.0
 
     def takes(self, seconds: float) -> bool:
         """Whether the frame that is shown at this time is taken."""
         is_due = seconds * self._num_a_second > self._num_taken - 1e-6
-        self._num_taken += is_due
-        return is_due
+        if not is_due or seconds <= self._last_seconds:
+            return False
+        self._num_taken += 1
+        self._last_seconds = seconds
+        return True
 
 
 def paced_frames(path: Path) -> Iterator[tuple[float, VideoFrame]]:
     """Decode a video whole: (seconds, frame) of those at its pace, and of the last one.
+
+    Times grow: a last frame that a wrong time puts before another is left out.
 
     Raises:
         VideoError: as ``decode_frames`` does.
     """
     info, timeline = probe_timeline(path)
     pace = Pace(info.duration_seconds)
-    skipped = None
+    taken_seconds = -1.0
+    last = None
     for seconds, frame in decode_frames(path, timeline):
+        last = seconds, frame
         if pace.takes(seconds):
-            skipped = None
-            yield seconds, frame
-        else:
-            skipped = seconds, frame
-    if skipped is not None:
-        yield skipped
+            taken_seconds = seconds
+            yield last
+    if last is not None and last[0] > taken_seconds:
+        yield last
 
 
 def thumbnail(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
