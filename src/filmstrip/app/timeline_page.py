@@ -58,7 +58,11 @@ function follow() {
     video.pause();
   }
   mark();
-  if (!video.paused) requestAnimationFrame(follow);
+}
+
+function animate() {
+  follow();
+  if (!video.paused) requestAnimationFrame(animate);
 }
 
 for (const button of buttons) {
@@ -70,8 +74,8 @@ for (const button of buttons) {
     video.play().catch(() => {});
   });
 }
-video.addEventListener("play", () => requestAnimationFrame(follow));
-video.addEventListener("timeupdate", mark);
+video.addEventListener("play", () => requestAnimationFrame(animate));
+video.addEventListener("timeupdate", follow);
 video.addEventListener("seeking", () => {
   if (Math.abs(video.currentTime - asked) > 0.01) stopAt = null;
 });

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import NDArray
 
 from filmstrip.evaluation.drawing import BLUE, GREY, INK, plain, save
@@ -21,6 +21,7 @@ _MAX_CLASSES = 20
 _ROW_INCHES = 0.17
 _LANE_SHARE = 0.6  # a segment's row, in rows of probabilities
 _LONGEST_NAME = 28
+_TICK_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 
 
 def plot_timeline(
@@ -103,9 +104,9 @@ def _dress(axes: Axes, strip: Strip, labels: Sequence[str], size: float) -> None
     axes.tick_params(axis="y", labelsize=size)
     axes.tick_params(axis="x", labelsize=8, labelcolor=GREY)
     axes.grid(visible=False, axis="y")
-    seconds = strip.end_seconds - strip.start_seconds
-    steps = [1, 1.5, 3, 6, 10] if seconds > 60 else [1, 2, 5, 10]
-    axes.xaxis.set_major_locator(MaxNLocator(10, steps=steps))
+    span = strip.end_seconds - strip.start_seconds
+    tick = next((one for one in _TICK_SECONDS if span <= 12 * one), span)
+    axes.xaxis.set_major_locator(MultipleLocator(tick))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _place: short_clock(at)))
 
 
