@@ -73,8 +73,9 @@ def timeline(
 ) -> None:
     """Say what a long recording shows, and from when to when.
 
-    Each sampled frame passes through the network once. Memory does not grow with the recording. Any
-    model will do. Damaged parts of the file are left out, and said.
+    Each sampled frame passes through the network once. Memory does not grow with the recording, but
+    for a few numbers a step with --plot. Any model will do. Damaged parts of the file are left out,
+    and said.
     """
     from filmstrip.app.cli.console import messages, output
     from filmstrip.app.timeline_page import check_embeddable, write_timeline_page
