@@ -115,7 +115,8 @@ def test_a_new_backbone_is_in_training_but_for_units_that_do_not_learn(size: int
     learning = build_backbone(timm_spec("resnet18", stage=0, trainable=-1), size)
     assert frozen.training
     assert not any(module.training for module in frozen.trunk.modules())
-    assert all(module.training for module in learning.modules())
+    assert learning.training
+    assert all(module.training for module in learning.trunk.modules())
 
 
 def test_an_unknown_backbone_is_refused_with_the_nearest_name() -> None:

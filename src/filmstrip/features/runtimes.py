@@ -20,16 +20,18 @@ import torch
 from torch import Tensor, nn
 
 from filmstrip.errors import EngineError, nearest
-from filmstrip.model.backbone import Backbone
+from filmstrip.features.cuda import run_on_cuda
+from filmstrip.features.folding import folded
+from filmstrip.model.backbone import Backbone, last_maps
 
-Kind = Literal["eager", "onnxruntime", "openvino", "compiled"]
-Precision = Literal["fp32", "bf16", "fp16", "int8"]
+Kind = Literal["eager", "graphed", "onnxruntime", "openvino", "compiled"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16", "int8"]
 
 Run = Callable[[Tensor], Tensor]
 """Frames (N, H, W, 3) uint8 on the CPU to features (N, D) float32 on the CPU."""
 
 _OPENVINO_TYPES = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_LOWER_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Runtime:
     """One way to run a backbone.
 
     Attributes:
-        kind: what runs it. ``compiled`` is torch.compile with frozen weights.
+        kind: what runs it. ``compiled`` is torch.compile with frozen weights, ``graphed`` a CUDA
+            graph of the eager network; on a GPU what is compiled is a graph, too.
         precision: of its arithmetic; features come out in float32 whatever it is.
     """
 
@@ -63,17 +66,19 @@ INT8 = Runtime("openvino", "int8")
 
 def runtimes(device: torch.device) -> list[Runtime]:
     """What can run on this machine, the quickest to start first; ``EAGER`` leads."""
-    kinds: list[Kind] = ["eager"]
-    if device.type == "cpu":
-        kinds += ["openvino"] if find_spec("openvino") else []
-        kinds += ["onnxruntime"] if find_spec("onnxruntime") and find_spec("onnxscript") else []
-    kinds.append("compiled")
-    return [
-        Runtime(kind, precision)
-        for kind in kinds
-        for precision in _precisions(device)
-        if kind != "onnxruntime" or precision == "fp32"  # its CPU kernels know no other
-    ]
+    precisions = _precisions(device)
+    of_kind: dict[Kind, list[Precision]] = {"eager": precisions}
+    if device.type == "cuda":
+        of_kind["graphed"] = precisions
+        # Compilers of GPUs take long; where 16 bits do, no float32 is as fast.
+        of_kind["compiled"] = [precision for precision in precisions if precision in _LOWER_TYPES]
+    else:
+        if find_spec("openvino"):
+            of_kind["openvino"] = precisions
+        if find_spec("onnxruntime") and find_spec("onnxscript"):
+            of_kind["onnxruntime"] = ["fp32"]  # its CPU kernels know no other
+        of_kind["compiled"] = precisions
+    return [Runtime(kind, precision) for kind in of_kind for precision in of_kind[kind]]
 
 
 def find_runtime(name: str, device: torch.device) -> Runtime:
@@ -110,57 +115,57 @@ def start(runtime: Runtime, backbone: Backbone, device: torch.device, frames: Te
         return openvino_run(openvino_model(backbone, frames), runtime.precision)
     if runtime.kind == "onnxruntime":
         return _onnxruntime(backbone, frames)
-    network = _FramesToFeatures(backbone, _TYPES[runtime.precision])
+    network = _FramesToFeatures(backbone, frames[:1].to(device), runtime.precision)
     if runtime.kind == "compiled":
-        network.compile(dynamic=False, options=_compile_options(device))
-    return _on_device(network, device)
+        # Frozen weights let the compiler lay them out for the processor.
+        network.compile(dynamic=False, options={"freezing": True})
+    if device.type == "cuda":
+        is_graphed, uses_tf32 = runtime.kind != "eager", runtime.precision == "tf32"
+        return run_on_cuda(network, frames, device, is_graphed, uses_tf32)
+    # Not inference_mode: the compiler's frozen weights must be ordinary tensors.
+    return torch.no_grad()(network)
 
 
 class _FramesToFeatures(nn.Module):
-    """A backbone with all that is done to frames before and after it."""
+    """A backbone with all that is done to frames before and after it.
 
-    def __init__(self, backbone: Backbone, dtype: torch.dtype) -> None:
+    Args:
+        backbone: in evaluation; it is left as it is.
+        frame: (1, H, W, 3) uint8, where the backbone is.
+        precision: of the trunk's arithmetic.
+    """
+
+    def __init__(self, backbone: Backbone, frame: Tensor, precision: Precision = "fp32") -> None:
         super().__init__()
-        if dtype != torch.float32:
-            backbone = copy.deepcopy(backbone)
-            backbone.trunk.to(dtype)
-        self.backbone = backbone
-        self.dtype = dtype
+        self.dtype = _LOWER_TYPES.get(precision, torch.float32)
+        self.normalise, self.pool = backbone.normalise, backbone.pool
+        with torch.no_grad():
+            trunk = folded(backbone.trunk, self._pixels(frame))
+        self.trunk = trunk if self.dtype == torch.float32 else copy.deepcopy(trunk).to(self.dtype)
 
     def forward(self, frames: Tensor) -> Tensor:
-        # (N, H, W, 3) seen as (N, 3, H, W) is in channels-last order already
-        pixels = self.backbone.normalise(frames.permute(0, 3, 1, 2))
-        features: Tensor = self.backbone(pixels.to(self.dtype))
+        """Features (N, D) float32 of ``frames`` (N, H, W, 3) uint8."""
+        maps = last_maps(self.trunk(self._pixels(frames).to(self.dtype)))
+        features: Tensor = self.pool(maps)
         return features.float()
+
+    def _pixels(self, frames: Tensor) -> Tensor:
+        # (N, H, W, 3) seen as (N, 3, H, W) is in channels-last order already
+        pixels: Tensor = self.normalise(frames.permute(0, 3, 1, 2))
+        return pixels
 
 
 def _precisions(device: torch.device) -> list[Precision]:
     """Those that the hardware computes in itself; elsewhere they are slow, and never worth it."""
     if device.type == "cuda":
-        return ["fp32", "bf16", "fp16"] if torch.cuda.is_bf16_supported(False) else ["fp32", "fp16"]
+        is_ampere = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ["fp32", "tf32", "bf16", "fp16"] if is_ampere else ["fp32", "fp16"]
     able = torch.cpu.get_capabilities()
     lower: dict[Precision, tuple[str, ...]] = {
         "bf16": ("amx_bf16", "avx512_bf16", "bf16"),
         "fp16": ("amx_fp16", "avx512_fp16", "fp16_arith"),
     }
     return ["fp32", *(p for p, names in lower.items() if any(able.get(name) for name in names))]
-
-
-def _compile_options(device: torch.device) -> dict[str, Any]:
-    # Frozen weights let the compiler fold BatchNorm into them and lay them out for the processor.
-    return {"freezing": True} | ({"triton.cudagraphs": True} if device.type == "cuda" else {})
-
-
-def _on_device(network: nn.Module, device: torch.device) -> Run:
-    # Not inference_mode: the compiler's frozen weights must be ordinary tensors.
-    @torch.no_grad()
-    def run(frames: Tensor) -> Tensor:
-        if device.type == "cuda":
-            frames = frames.pin_memory().to(device, non_blocking=True)
-        features: Tensor = network(frames)
-        return features.cpu()
-
-    return run
 
 
 def _onnxruntime(backbone: Backbone, frames: Tensor) -> Run:
@@ -203,7 +208,7 @@ def openvino_run(model: Any, precision: Precision = "fp32") -> Run:
 def _onnx(backbone: Backbone, frames: Tensor) -> bytes:
     with torch.no_grad(), silence():
         program = torch.onnx.export(
-            _FramesToFeatures(backbone, torch.float32).eval(), (frames,), dynamo=True, verbose=False
+            _FramesToFeatures(backbone, frames[:1]), (frames,), dynamo=True, verbose=False
         )
     if program is None:
         raise RuntimeError("torch.onnx gave no program")

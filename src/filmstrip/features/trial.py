@@ -33,6 +33,7 @@ _CLEARLY_SLOWER = 0.8
 # What starting takes on two cores, roughly; what it took is measured once it was tried.
 _START_UP_SECONDS: dict[Kind, float] = {
     "eager": 0,
+    "graphed": 3,
     "openvino": 10,
     "onnxruntime": 10,
     "compiled": 30,

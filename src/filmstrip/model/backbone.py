@@ -24,6 +24,46 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 
 
+class Normalise(nn.Module):
+    """Pixels to what a trunk expects.
+
+    Args:
+        mean: of each colour channel in [0, 1], subtracted.
+        std: of each colour channel, divided by.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """uint8 ``frames`` (N, 3, H, W) as float32, channels last."""
+        pixels = frames.float().contiguous(memory_format=torch.channels_last)
+        return (pixels / 255 - self.mean) / self.std
+
+
+class GridPool(nn.Module):
+    """Means of maps over the cells of a grid.
+
+    Args:
+        grid: cells along each side.
+    """
+
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Features (N, C · grid²) of ``maps`` (N, C, h, w)."""
+        if self.grid == 1:
+            return maps.mean(dim=(2, 3))
+        return F.adaptive_avg_pool2d(maps, self.grid).flatten(1)  # (N, C, g, g) to (N, C · g²)
+
+
 class Backbone(nn.Module):
     """A trunk that makes feature maps, averaged over the cells of a grid.
 
@@ -32,14 +72,11 @@ class Backbone(nn.Module):
             of which the last counts.
         num_channels: of those maps.
         grid: cells along each side of the pooling grid.
-        mean: of each colour channel in [0, 1], subtracted before the trunk.
-        std: of each colour channel, divided by.
+        mean: of each colour channel in [0, 1], for ``Normalise``.
+        std: of each colour channel, likewise.
         input_size: side in pixels of the square frames that the trunk was made for.
         trainable: how many of the last units learn; 0 freezes the trunk, -1 trains it whole.
     """
-
-    pixel_mean: Tensor
-    pixel_std: Tensor
 
     def __init__(
         self,
@@ -59,9 +96,8 @@ class Backbone(nn.Module):
         self.mean, self.std = tuple(mean), tuple(std)
         self.input_size = input_size
         self.trainable = trainable
-        mean_column, std_column = torch.tensor([mean, std]).view(2, 1, 3, 1, 1)
-        self.register_buffer("pixel_mean", mean_column, persistent=False)
-        self.register_buffer("pixel_std", std_column, persistent=False)
+        self.normalise = Normalise(mean, std)
+        self.pool = GridPool(grid)
         if trainable != -1:
             trunk.requires_grad_(False)
             for unit in self.trainable_units():
@@ -73,25 +109,14 @@ class Backbone(nn.Module):
         """Whether nothing of it learns, so that its features can be cached."""
         return self.trainable == 0
 
-    def normalise(self, frames: Tensor) -> Tensor:
-        """uint8 ``frames`` (N, 3, H, W) to what the trunk expects, float32, channels last."""
-        pixels = frames.float().contiguous(memory_format=torch.channels_last)
-        return (pixels / 255 - self.pixel_mean) / self.pixel_std
-
     def forward(self, frames: Tensor) -> Tensor:
         """Features (N, D) of normalised ``frames`` (N, 3, H, W)."""
-        return self.pool(self.maps(frames))
+        features: Tensor = self.pool(self.maps(frames))
+        return features
 
     def maps(self, frames: Tensor) -> Tensor:
         """The trunk's feature maps (N, C, h, w) of normalised ``frames`` (N, 3, H, W)."""
-        maps: Tensor | Sequence[Tensor] = self.trunk(frames)
-        return maps if isinstance(maps, Tensor) else maps[-1]
-
-    def pool(self, maps: Tensor) -> Tensor:
-        """Features (N, D): the means of ``maps`` (N, C, h, w) over each cell of the grid."""
-        if self.grid == 1:
-            return maps.mean(dim=(2, 3))
-        return F.adaptive_avg_pool2d(maps, self.grid).flatten(1)  # (N, C, g, g) to (N, C · g²)
+        return last_maps(self.trunk(frames))
 
     def units(self) -> list[nn.Module]:
         """The trunk's parts that carry parameters, in the order of the data."""
@@ -111,6 +136,11 @@ class Backbone(nn.Module):
             unit.train(mode)
         self.training = mode
         return self
+
+
+def last_maps(output: Tensor | Sequence[Tensor]) -> Tensor:
+    """The maps that count of what a trunk gives: itself, or the last of a list."""
+    return output if isinstance(output, Tensor) else output[-1]
 
 
 def _unfold(module: nn.Module) -> list[nn.Module]:
