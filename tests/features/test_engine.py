@@ -8,6 +8,7 @@ import torch
 
 from filmstrip.errors import EngineError
 from filmstrip.features.engine import Engine, EngineChoice
+from filmstrip.features.runtimes import Runtime, start
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.specs import BackboneSpec, ConvNetSpec, TimmBackboneSpec
 
@@ -135,6 +136,52 @@ def test_much_work_is_worth_a_trial_which_is_remembered(tmp_path: Path) -> None:
     assert book.read_bytes() == written
     assert said[0].startswith(f"Engine: {first.runtime.name}, ")
     assert "least cosine of its features to float32's: " in said[0]
+
+
+def test_frames_whose_features_leave_the_range_of_fp16_are_computed_in_fp32() -> None:
+    backbone = seeded(ConvNetSpec(channels=(4, 8)))
+    with torch.no_grad():
+        backbone.trunk[-1][1].weight.fill_(1e5)  # of the last batch normalisation
+    frames = frames_of(6)
+    engine = Engine(backbone, CPU, batch_size=4)
+    engine.runtime = Runtime("eager", "fp16")
+    assert (
+        not start(engine.runtime, backbone, CPU, torch.from_numpy(frames))(torch.from_numpy(frames))
+        .isfinite()
+        .all()
+    )
+    torch.testing.assert_close(engine.embed(frames), Engine(backbone, CPU).embed(frames))
+
+
+class Hungry(torch.nn.Module):
+    """Has memory for so many frames at a time."""
+
+    def __init__(self, most_frames: int) -> None:
+        super().__init__()
+        self.most_frames = most_frames
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        if len(frames) > self.most_frames:
+            raise torch.OutOfMemoryError("more than there is")
+        return frames
+
+
+@pytest.mark.parametrize("name", ["eager-fp32", "auto"])
+def test_what_memory_does_not_hold_is_done_in_smaller_passes(name: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    backbone = Backbone(Hungry(3), 3, 1, (0.5,) * 3, (0.5,) * 3, 32, trainable=0)
+    engine = Engine(backbone, CPU, 8, EngineChoice(name, tmp_path, said.append))
+    clips = [(0, frames_of(5)), (1, frames_of(30))]
+    embedded = dict(engine.embed_clips(clips, lambda: 10**3))
+    assert engine.batch_size == 2
+    assert said[-1].endswith("in passes of 2 frames.") or said[-1].startswith("Engine: ")
+    torch.testing.assert_close(embedded[1], Engine(backbone, CPU, 1).embed(frames_of(30)))
+
+
+def test_a_frame_that_memory_does_not_hold_is_an_error_that_says_what_to_do() -> None:
+    backbone = Backbone(Hungry(0), 3, 1, (0.5,) * 3, (0.5,) * 3, 32, trainable=0)
+    with pytest.raises(EngineError, match="does not hold one frame's pass"):
+        Engine(backbone, CPU).embed(frames_of(3))
 
 
 def test_an_unknown_engine_is_refused_before_anything_runs(tmp_path: Path) -> None:

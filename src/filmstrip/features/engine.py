@@ -1,13 +1,17 @@
-"""The engine: a backbone in evaluation, run over batches of frames on the hardware at hand."""
+"""The engine: a backbone in evaluation, run over batches of frames on the hardware at hand.
+
+While the network sees one batch, the next is gathered and the features of the last are put away.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +20,7 @@ from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 from filmstrip.errors import EngineError, FilmstripError
+from filmstrip.features.batching import Batching, Item
 from filmstrip.features.quantised import start_quantised
 from filmstrip.features.runtimes import EAGER, INT8, Run, Runtime, find_runtime, runtimes, start
 from filmstrip.features.trial import Trial, TrialBook, fastest, first_line, run_trials
@@ -28,12 +33,13 @@ _BATCH_SIZES = {"cpu": 4, "cuda": 128}
 # With less to do, the reference that trials need would take longer than all the rest.
 _FEWEST_BATCHES = 16
 
-Item = TypeVar("Item")
-
 
 def default_device() -> torch.device:
     """The GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +102,9 @@ class Engine:
 
     def embed(self, frames: NDArray[np.uint8]) -> Tensor:
         """Features (N, D) float32, on the CPU, of ``frames`` (N, H, W, 3) uint8."""
-        passes = [
-            self._embed_batch(frames[first : first + self.batch_size])
-            for first in range(0, len(frames), self.batch_size)
-        ]
-        return torch.cat(passes) if passes else torch.empty(0, self.num_features)
+        if not len(frames):
+            return torch.empty(0, self.num_features)
+        return self._embed_batch(torch.from_numpy(np.ascontiguousarray(frames)))
 
     def embed_views(self, frames: NDArray[np.uint8], views: Sequence[View]) -> Tensor:
         """Features (V, N, D), as ``embed`` gives them, of the frames in each of the views."""
@@ -123,24 +127,16 @@ class Engine:
             sample: gives frames (N, H, W, 3) uint8 from across the work, to calibrate int8 on.
         """
         self._sample = sample or _no_frames
-        waiting: deque[_Waiting[Item]] = deque()
-        frames: list[NDArray[np.uint8]] = []
-        num_frames = 0
-        for item, clip in clips:
-            waiting.append(_Waiting(item, len(clip)))
-            frames.append(clip)
-            num_frames += len(clip)
-            if num_frames < self.batch_size:
-                continue
-            gathered = np.concatenate(frames)
-            num_whole = num_frames - num_frames % self.batch_size
-            for first in range(0, num_whole, self.batch_size):
-                batch = gathered[first : first + self.batch_size]
-                self._settle(batch, num_frames_left)
-                yield from _deliver(self._embed_batch(batch), waiting)
-            frames, num_frames = [gathered[num_whole:]], num_frames - num_whole
-        if num_frames:
-            yield from _deliver(self._embed_batch(np.concatenate(frames)), waiting)
+        batching: Batching[Item] = Batching(self.batch_size, self.device.type == "cuda")
+        running: Future[Tensor] | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix="network") as network:
+            for batch in batching.batches(clips):
+                self._make_ready(batch, num_frames_left)
+                before, running = running, network.submit(self._embed_batch, batch)
+                if before is not None:
+                    yield from batching.deliver(before.result())
+            if running is not None:
+                yield from batching.deliver(running.result())
 
     def fingerprint(self) -> str:
         """A hash of all that decides the features: the network's structure, weights and scaling."""
@@ -153,28 +149,72 @@ class Engine:
             digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
-    def _embed_batch(self, frames: NDArray[np.uint8]) -> Tensor:
-        """At most a batch of frames through the network."""
-        num_missing = self.batch_size - len(frames)
-        if self.runtime.wants_full_batches and num_missing:
-            frames = np.concatenate([frames, np.repeat(frames[-1:], num_missing, axis=0)])
-        batch = torch.from_numpy(np.ascontiguousarray(frames))
-        if self._run is None:
-            self._run = self._start_picked(batch)
-        features = self._run(batch)
-        return features[: self.batch_size - num_missing]
+    def _embed_batch(self, frames: Tensor) -> Tensor:
+        """Features (N, D) of ``frames`` (N, H, W, 3), in as many passes as memory asks for."""
+        return self._in_memory(
+            lambda: torch.cat([self._pass(part) for part in torch.split(frames, self.batch_size)])
+        )
 
-    def _settle(self, frames: NDArray[np.uint8], num_frames_left: Callable[[], int]) -> None:
-        """Pick the runtime, once, before the first full batch."""
-        if self._choice is None or self._is_settled:
-            return
-        self._is_settled = True
-        num_frames = num_frames_left()
+    def _in_memory(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` gives, in passes that are half as large as long as memory does not do.
+
+        Raises:
+            EngineError: they are of one frame already.
+        """
+        while True:
+            try:
+                return work()
+            except torch.OutOfMemoryError as error:
+                if self.batch_size == 1:
+                    raise EngineError(
+                        f"the memory of {self.device} does not hold one frame's pass",
+                        "a GPU with enough free memory",
+                        "end what else runs on it (nvidia-smi lists it), choose a smaller backbone "
+                        "or framing.size, or set CUDA_VISIBLE_DEVICES= to run on the processor.",
+                    ) from error
+            # Not above: what failed is held by its error.
+            self._run = None
+            torch.cuda.empty_cache()
+            self.batch_size //= 2
+            if self._choice is not None:
+                self._choice.note(f"Out of memory: now in passes of {self.batch_size} frames.")
+
+    def _pass(self, frames: Tensor) -> Tensor:
+        """At most a batch of frames through the network."""
+        whole = self._filled(frames)
+        if self._run is None:
+            self._run = self._start_picked(whole)
+        features = self._run(whole)[: len(frames)]
+        if self.runtime != EAGER and not features.isfinite().all():
+            # fp16 ends at 65,504: frames that the trial did not see may go beyond.
+            features = self._start(EAGER, frames)(frames)
+        return features
+
+    def _filled(self, frames: Tensor) -> Tensor:
+        """``frames`` with the last one repeated, where only full batches will do."""
+        num_missing = self.batch_size - len(frames)
+        if not self.runtime.wants_full_batches or not num_missing:
+            return frames
+        return torch.cat([frames, frames[-1:].expand(num_missing, -1, -1, -1)])
+
+    def _make_ready(self, batch: Tensor, num_frames_left: Callable[[], int]) -> None:
+        """Pick the runtime, once, and start it: here, where Ctrl-C ends even a compiler."""
+        if self._choice is not None and not self._is_settled:
+            self._is_settled = True
+            self._in_memory(partial(self._settle, self._choice, batch, num_frames_left()))
+        if self._run is None:
+            self._in_memory(partial(self._start_first, batch))
+
+    def _start_first(self, batch: Tensor) -> None:
+        self._run = self._start_picked(self._filled(batch[: self.batch_size]))
+
+    def _settle(self, choice: EngineChoice, batch: Tensor, num_frames: int) -> None:
+        """Try what could pay for so many frames, and take what was fastest."""
         if num_frames < _FEWEST_BATCHES * self.batch_size:
             return
-        network = repr((self.fingerprint(), frames.shape))
-        book = TrialBook(self._choice.trials, network, self.device)
-        batch = torch.from_numpy(np.ascontiguousarray(frames))
+        batch = batch[: self.batch_size]
+        network = repr((self.fingerprint(), tuple(batch.shape)))
+        book = TrialBook(choice.trials, network, self.device)
         known = book.read()
         self.trials, self._run = run_trials(
             runtimes(self.device),
@@ -188,7 +228,7 @@ class Engine:
         best = fastest(self.trials, num_frames)
         if best is not None:
             self.runtime = find_runtime(best.runtime, self.device)
-            self._choice.note(_sentence(best, self.trials[EAGER.name]))
+            choice.note(_sentence(best, self.trials[EAGER.name]))
 
     def _start(self, runtime: Runtime, batch: Tensor) -> Run:
         if runtime == INT8 and self._choice is not None:
@@ -201,7 +241,7 @@ class Engine:
     def _start_picked(self, batch: Tensor) -> Run:
         try:
             return self._start(self.runtime, batch)
-        except FilmstripError:
+        except (FilmstripError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # compilers and runtimes have errors of every kind
             raise EngineError(
@@ -210,29 +250,6 @@ class Engine:
                 "a network that this runtime takes",
                 "use --engine auto, which leaves out what does not work.",
             ) from error
-
-
-@dataclass(slots=True)
-class _Waiting(Generic[Item]):
-    """A clip of which some frames are still to be run."""
-
-    item: Item
-    num_missing: int
-    parts: list[Tensor] = field(default_factory=list)
-
-
-def _deliver(features: Tensor, waiting: deque[_Waiting[Item]]) -> Iterator[tuple[Item, Tensor]]:
-    """Hand a batch's features to the clips that wait for them; yields those that are whole."""
-    first = 0
-    while first < len(features):
-        clip = waiting[0]
-        part = features[first : first + clip.num_missing]
-        clip.parts.append(part)
-        clip.num_missing -= len(part)
-        first += len(part)
-        if not clip.num_missing:
-            waiting.popleft()
-            yield clip.item, torch.cat(clip.parts)
 
 
 def _no_frames() -> NDArray[np.uint8]:
