@@ -25,6 +25,7 @@ from filmstrip.errors import VideoError
 from filmstrip.features.claims import Claim
 from filmstrip.features.engine import Engine
 from filmstrip.features.extraction import Extracted, Extraction
+from filmstrip.features.readers import Readers
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
 from filmstrip.video.transforms import View, show
@@ -50,6 +51,9 @@ class _Claimed:
 # Ranges of activations settle after about a hundred frames.
 _NUM_SAMPLED_CLIPS = 32
 _NUM_SAMPLED_FRAMES = 4
+
+# Starting a process takes as long as decoding some clips.
+_FEWEST_CLIPS_A_PROCESS = 16
 
 _Outcome = Extracted | _Clip | _Claimed | VideoError
 _View = tuple[_Clip, int]
@@ -79,9 +83,10 @@ class Extractor:
         self.engine = engine
         self.views = tuple(views)
         self.origin = origin
-        shares_processor = engine is not None and engine.device.type == "cpu"
-        # The network fills the processor by itself: two threads keep frames ready beside it.
-        self.num_decoders = 2 if shares_processor else max(2, os.cpu_count() or 2)
+        num_cores = os.cpu_count() or 2
+        if engine is not None and engine.device.type == "cpu":
+            num_cores //= 4  # the network fills the processor by itself
+        self.num_decoders = max(2, num_cores)
         self._recipe_parts = (
             engine.fingerprint() if engine else "frames",
             reader.sampling.model_dump_json(),
@@ -142,6 +147,9 @@ class _Pass:
         self.claimed_elsewhere: list[_Claimed] = []
         self.num_prepared = 0
         self.num_frames_prepared = 0
+        reader, num_decoders = extractor.reader, extractor.num_decoders
+        is_worth_processes = num_decoders > 2 and len(rows) > _FEWEST_CLIPS_A_PROCESS * num_decoders
+        self.readers = Readers(reader, num_decoders if is_worth_processes else 0)
 
     def run(self) -> list[_Claimed]:
         """Compute what is missing; returns the clips that are left aside."""
@@ -149,6 +157,7 @@ class _Pass:
             for view, features in self._embedded(self._to_compute()):
                 self._write(view, features)
         finally:
+            self.readers.close()
             for claim in self.claims.values():
                 claim.release()
         return self.claimed_elsewhere
@@ -204,7 +213,7 @@ class _Pass:
         outcome: _Outcome | None = self.extractor.look_up(keys)  # finished by another meanwhile?
         if outcome is None:
             try:
-                frames, facts = self.extractor.reader.read(row)
+                frames, facts = self.readers.read(row)
                 return _Clip(row, Extracted(keys, facts), frames)
             except VideoError as error:
                 outcome = error
