@@ -66,8 +66,8 @@ class Extractor:
         store: where entries are kept.
         reader: how a row becomes frames.
         engine: the backbone; None keeps the frames themselves (for networks trained end to end).
-        views: how each clip is shown to the backbone: ``plain``, ``flip``.
-        origin: what the entries are, in a word, for those who look into the store.
+        views: how each clip is shown to the backbone: ``plain``, ``flip``. Frames are kept plain.
+        backbone_name: what the features are of, for those who look into the store.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class Extractor:
         reader: ClipReader,
         engine: Engine | None,
         views: Sequence[View] = ("plain",),
-        origin: str = "",
+        backbone_name: str = "",
     ) -> None:
         self.store = store
         self.reader = reader
         self.engine = engine
-        self.views = tuple(views)
-        self.origin = origin
+        self.views: tuple[View, ...] = tuple(views) if engine else ("plain",)
+        self.origin = backbone_name if engine else "frames"
         num_cores = os.cpu_count() or 2
         if engine is not None and engine.device.type == "cpu":
             num_cores //= 4  # the network fills the processor by itself

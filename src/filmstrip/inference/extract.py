@@ -135,11 +135,10 @@ def _extract(
     reporter: Reporter,
 ) -> Extraction:
     reader = ClipReader(recipe.sampling, recipe.framing)
-    views = views if engine else ("plain",)
+    extractor = Extractor(store, reader, engine, views, recipe.backbone.name)
     title = "Extracting features" if engine else "Reading frames"
     with reporter.phase(title, len(index)) as advance:
-        origin = recipe.backbone.name if engine else "frames"
-        return Extractor(store, reader, engine, views, origin).run(index.rows, advance)
+        return extractor.run(index.rows, advance)
 
 
 def _write(

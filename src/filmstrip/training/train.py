@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from sklearn.utils.class_weight import compute_class_weight
-from torch import Tensor
 
 from filmstrip.dataset.doctor.quarantine import leave_out
 from filmstrip.dataset.index import VideoIndex
@@ -24,23 +19,17 @@ from filmstrip.features.extraction import Extraction
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.backbone import Backbone, build_backbone
-from filmstrip.model.classifier import VideoClassifier, probabilities
-from filmstrip.model.head import Network
 from filmstrip.model.specs import ClassifierSpec, ResNet50Spec
 from filmstrip.model.weights import load_backbone
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import default_cache, locked
 from filmstrip.training.answers import Answers
-from filmstrip.training.calibrate import calibrated
-from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches, training_batches
 from filmstrip.training.division import Division
-from filmstrip.training.fit import fit
-from filmstrip.training.learner import Learner
-from filmstrip.training.passes import all_features, all_logits
 from filmstrip.training.pretrain import FrameParts, pretrain
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.results import publish
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
+from filmstrip.training.split_trainer import Inputs, SplitTrainer
 
 
 def train(
@@ -78,27 +67,12 @@ def train(
         cache = cache or default_cache()
         choice = EngineChoice(engine, cache / "engines", reporter.note)
         store = FeatureStore(cache / "features")
-        trainer = _Trainer(request, store, choice, resume, reporter, cache)
-        return trainer.run(folder)
+        run = _Run(request, store, choice, resume, reporter, cache)
+        return run.fill(folder)
 
 
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """What a part is trained from.
-
-    Attributes:
-        backbone: with its weights.
-        weights_origin: where these came from, in words.
-        extraction: features of all clips if the backbone is frozen, else their frames.
-    """
-
-    backbone: Backbone
-    weights_origin: str
-    extraction: Extraction
-
-
-class _Trainer:
-    """One run of ``train``: what every part of it shares."""
+class _Run:
+    """One run of ``train``: what its parts share."""
 
     def __init__(
         self,
@@ -117,8 +91,9 @@ class _Trainer:
         self.resume = resume
         self.reporter = reporter
         self.reader = ClipReader(self.recipe.sampling, self.recipe.framing)
+        self.trainer = SplitTrainer(self.recipe, store, resume, reporter)
 
-    def run(self, folder: RunFolder) -> dict[str, Any]:
+    def fill(self, folder: RunFolder) -> dict[str, Any]:
         """Index, split, extract, fit, measure, save."""
         _limit_gpu_memory(self.recipe.training.gpu_memory_fraction)
         index = self.request.open_index()
@@ -132,7 +107,7 @@ class _Trainer:
         # A backbone that still has to learn from the training part has no features to give yet.
         is_ready = backbone.is_frozen and not self._must_pretrain
         extraction = self._extract(index, backbone if is_ready else None)
-        inputs = _Inputs(backbone, origin, extraction)
+        inputs = Inputs(backbone, origin, extraction)
         unreadable = inputs.extraction.skipped
         index = index.without(file.path for file in unreadable)
         skipped = (*index.skipped, *unreadable)
@@ -158,7 +133,7 @@ class _Trainer:
         return publish(folder, self.request, answers, spec, division.record(leaks))
 
     def _run_folds(
-        self, folder: RunFolder, index: VideoIndex, inputs: _Inputs, division: Division
+        self, folder: RunFolder, index: VideoIndex, inputs: Inputs, division: Division
     ) -> tuple[list[Answers], Answers]:
         """A classifier for each fold, which give the figures, and one from all clips, for use."""
         folds = division.folds(index)
@@ -196,58 +171,21 @@ class _Trainer:
     def _extract(self, index: VideoIndex, backbone: Backbone | None) -> Extraction:
         """Features of all clips, or their frames where there is no backbone yet to see them."""
         engine = Engine(backbone, choice=self.engine_choice) if backbone else None
-        views = self.recipe.extracted_views if engine else ("plain",)
-        origin = self.recipe.backbone.name if engine else "frames"
-        extractor = Extractor(self.store, self.reader, engine, views, origin)
+        recipe = self.recipe
+        extractor = Extractor(
+            self.store, self.reader, engine, recipe.extracted_views, recipe.backbone.name
+        )
         title = "Extracting features" if engine else "Reading frames"
         with self.reporter.phase(title, len(index)) as advance:
             return extractor.run(index.rows, advance)
 
-    def _run_part(self, folder: RunFolder, index: VideoIndex, inputs: _Inputs) -> Answers:
-        """Train on one split, calibrate and save the classifier; answer every clip with it."""
+    def _run_part(self, folder: RunFolder, index: VideoIndex, inputs: Inputs) -> Answers:
+        """Train on one split, which is written down first."""
         self._check_sides(index)
         write_splits(index, folder.splits_file)
         if self._must_pretrain:
             inputs = self._pretrained(folder, index, inputs)
-        spec = ClassifierSpec(
-            class_names=index.class_names,
-            sampling=self.recipe.sampling,
-            framing=self.recipe.framing,
-            backbone=self.recipe.backbone,
-            scaler=self.recipe.scaler,
-            head=self.recipe.head,
-            recipe=self.recipe.name,
-            weights_origin=inputs.weights_origin,
-            views=self.recipe.views,
-            num_temporal_crops=self.recipe.num_temporal_crops,
-        )
-        classifier, logits = self._learn(folder.path, spec, index, inputs)
-        spec = calibrated(spec, logits, index)
-        if self.recipe.training.refit:
-            is_val = [row.split == "val" for row in index.rows]
-            splits = ["train" if row.split == "val" else row.split for row in index.rows]
-            everything = index.with_splits(splits)
-            classifier, refitted = self._learn(folder.path / "refit", spec, everything, inputs)
-            # Of the validation part count the answers of the classifier that never learnt from it.
-            logits = torch.where(torch.tensor(is_val)[:, None], logits, refitted)
-        classifier.spec = spec
-        classifier.save(folder.model)
-        probs = probabilities(logits, spec.temperature).numpy()
-        facts = [inputs.extraction[row].facts for row in index.rows]
-        return Answers(index, probs, facts, spec)
-
-    def _learn(
-        self, path: Path, spec: ClassifierSpec, index: VideoIndex, inputs: _Inputs
-    ) -> tuple[VideoClassifier, Tensor]:
-        """A classifier that learnt from the training part, and its logits (N, K) of every clip."""
-        torch.manual_seed(self.recipe.training.seed)
-        is_frozen = inputs.backbone.is_frozen
-        # Parts that train the backbone must each start from the same weights.
-        backbone = inputs.backbone if is_frozen else copy.deepcopy(inputs.backbone)
-        classifier = VideoClassifier(spec, backbone)
-        network: Network = classifier.sequence if is_frozen else classifier
-        self._fit(network, classifier, path, index, inputs.extraction)
-        return classifier, all_logits(network, self._clips(index, inputs.extraction))
+        return self.trainer.run(folder, index, inputs)
 
     def _check_sides(self, index: VideoIndex) -> None:
         """Refuse what cannot be learnt from, and tell of what makes the figures doubtful."""
@@ -263,15 +201,15 @@ class _Trainer:
         for split, classes in missing.items():
             self.reporter.note(f"{split} has no clip of {', '.join(classes[:5])}.")
 
-    def _pretrained(self, folder: RunFolder, index: VideoIndex, inputs: _Inputs) -> _Inputs:
+    def _pretrained(self, folder: RunFolder, index: VideoIndex, inputs: Inputs) -> Inputs:
         """The backbone taught on this part's training frames, and the features it then gives."""
         spec = self.recipe.backbone
         if not isinstance(spec, ResNet50Spec):
             return inputs
         parts = FrameParts(
             self.store,
-            self._clips(index.subset("train"), inputs.extraction).clips,
-            self._clips(index.subset("val"), inputs.extraction).clips,
+            self.trainer.clips(index.subset("train"), inputs.extraction).clips,
+            self.trainer.clips(index.subset("val"), inputs.extraction).clips,
         )
         state = pretrain(
             spec,
@@ -286,67 +224,9 @@ class _Trainer:
         backbone = build_backbone(spec, self.recipe.framing.size)
         backbone.trunk.load_state_dict(state)
         if not backbone.is_frozen:
-            return _Inputs(backbone, inputs.weights_origin, inputs.extraction)
+            return Inputs(backbone, inputs.weights_origin, inputs.extraction)
         features = self._extract(index, backbone)
-        return _Inputs(backbone, inputs.weights_origin, features)
-
-    def _clips(
-        self, index: VideoIndex, extraction: Extraction, is_training: bool = False
-    ) -> StoredClips:
-        recipe, training = self.recipe, self.recipe.training
-        shown = training.views if is_training else recipe.views
-        places = [recipe.extracted_views.index(view) for view in shown]
-        clips = []
-        for row, label in zip(index.rows, index.labels, strict=True):
-            keys = extraction[row].keys
-            if len(keys) > 1:  # frames, for a network that is trained on these, are kept once
-                keys = tuple(keys[place] for place in places)
-            clips.append(StoredClip(keys, int(label)))
-        augmentation = training.augmentation if is_training else None
-        return StoredClips(self.store, clips, augmentation, training.seed)
-
-    def _fit(
-        self,
-        network: Network,
-        classifier: VideoClassifier,
-        path: Path,
-        index: VideoIndex,
-        extraction: Extraction,
-    ) -> None:
-        training = self.recipe.training
-        seen = self._clips(index.subset("train"), extraction, is_training=True)
-        held_out = self._clips(index.subset("val"), extraction)
-        scaler = classifier.sequence.scaler
-        if scaler.needs_fit:
-            scaler.fit(all_features(classifier, seen))
-        learner = Learner(
-            network,
-            training,
-            len(index.class_names),
-            self._class_weights(index),
-            classifier.sequence.head.regularised_weights(),
-            [p for p in classifier.backbone.parameters() if p.requires_grad],
-        )
-        has_val = bool(len(held_out))
-        title = "Training" if has_val else "Training on all but the test part"
-        with self.reporter.phase(title, training.epochs) as advance:
-            fit(
-                learner,
-                training_batches(seen, training.batch_size),
-                evaluation_batches(held_out, training.batch_size) if has_val else None,
-                training,
-                path,
-                self.resume,
-                advance,
-            )
-
-    def _class_weights(self, index: VideoIndex) -> Tensor | None:
-        if self.recipe.training.class_weights == "none":
-            return None
-        labels = index.subset("train").labels
-        classes = np.arange(len(index.class_names))
-        weights = compute_class_weight("balanced", classes=classes, y=labels)
-        return torch.tensor(weights, dtype=torch.float32)
+        return Inputs(backbone, inputs.weights_origin, features)
 
 
 def _limit_gpu_memory(fraction: float) -> None:

@@ -1,0 +1,164 @@
+"""One split of the clips to one classifier: fit, calibrate, save, answer every clip."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+from torch import Tensor
+
+from filmstrip.dataset.index import VideoIndex
+from filmstrip.features.extraction import Extraction
+from filmstrip.features.store import FeatureStore
+from filmstrip.model.backbone import Backbone
+from filmstrip.model.classifier import VideoClassifier, probabilities
+from filmstrip.model.head import Network
+from filmstrip.model.specs import ClassifierSpec
+from filmstrip.recipes.recipe import Recipe
+from filmstrip.training.answers import Answers
+from filmstrip.training.calibrate import calibrated
+from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches, training_batches
+from filmstrip.training.fit import fit
+from filmstrip.training.learner import Learner
+from filmstrip.training.passes import all_features, all_logits
+from filmstrip.training.reporter import Reporter
+from filmstrip.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a classifier is trained from.
+
+    Attributes:
+        backbone: with its weights.
+        weights_origin: where these came from, in words.
+        extraction: features of all clips if the backbone is frozen, else their frames.
+    """
+
+    backbone: Backbone
+    weights_origin: str
+    extraction: Extraction
+
+
+class SplitTrainer:
+    """Trains a recipe's classifier on one split after another.
+
+    Args:
+        recipe: what is trained, and how.
+        store: holds the features or frames of all clips.
+        resume: go on from checkpoints where there are some.
+        reporter: hears of each epoch.
+    """
+
+    def __init__(
+        self, recipe: Recipe, store: FeatureStore, resume: bool, reporter: Reporter
+    ) -> None:
+        self.recipe = recipe
+        self.store = store
+        self.resume = resume
+        self.reporter = reporter
+
+    def run(self, folder: RunFolder, index: VideoIndex, inputs: Inputs) -> Answers:
+        """Train on the split of ``index``, leave the classifier in ``folder``, ask it all clips."""
+        spec = ClassifierSpec(
+            class_names=index.class_names,
+            sampling=self.recipe.sampling,
+            framing=self.recipe.framing,
+            backbone=self.recipe.backbone,
+            scaler=self.recipe.scaler,
+            head=self.recipe.head,
+            recipe=self.recipe.name,
+            weights_origin=inputs.weights_origin,
+            views=self.recipe.views,
+            num_temporal_crops=self.recipe.num_temporal_crops,
+        )
+        classifier, logits = self._learn(folder.path, spec, index, inputs)
+        spec = calibrated(spec, logits, index)
+        if self.recipe.training.refit:
+            is_val = [row.split == "val" for row in index.rows]
+            splits = ["train" if row.split == "val" else row.split for row in index.rows]
+            everything = index.with_splits(splits)
+            classifier, refitted = self._learn(folder.path / "refit", spec, everything, inputs)
+            # Of the validation part count the answers of the classifier that never learnt from it.
+            logits = torch.where(torch.tensor(is_val)[:, None], logits, refitted)
+        classifier.spec = spec
+        classifier.save(folder.model)
+        probs = probabilities(logits, spec.temperature).numpy()
+        facts = [inputs.extraction[row].facts for row in index.rows]
+        return Answers(index, probs, facts, spec)
+
+    def clips(
+        self, index: VideoIndex, extraction: Extraction, is_training: bool = False
+    ) -> StoredClips:
+        """The clips of ``index`` in the store, as training or as evaluation sees them."""
+        recipe, training = self.recipe, self.recipe.training
+        shown = training.views if is_training else recipe.views
+        places = [recipe.extracted_views.index(view) for view in shown]
+        clips = []
+        for row, label in zip(index.rows, index.labels, strict=True):
+            keys = extraction[row].keys
+            if len(keys) > 1:  # frames, for a network that is trained on these, are kept once
+                keys = tuple(keys[place] for place in places)
+            clips.append(StoredClip(keys, int(label)))
+        augmentation = training.augmentation if is_training else None
+        return StoredClips(self.store, clips, augmentation, training.seed)
+
+    def _learn(
+        self, path: Path, spec: ClassifierSpec, index: VideoIndex, inputs: Inputs
+    ) -> tuple[VideoClassifier, Tensor]:
+        """A classifier that learnt from the training part, and its logits (N, K) of every clip."""
+        torch.manual_seed(self.recipe.training.seed)
+        is_frozen = inputs.backbone.is_frozen
+        # Splits that train the backbone must each start from the same weights.
+        backbone = inputs.backbone if is_frozen else copy.deepcopy(inputs.backbone)
+        classifier = VideoClassifier(spec, backbone)
+        network: Network = classifier.sequence if is_frozen else classifier
+        self._fit(network, classifier, path, index, inputs.extraction)
+        return classifier, all_logits(network, self.clips(index, inputs.extraction))
+
+    def _fit(
+        self,
+        network: Network,
+        classifier: VideoClassifier,
+        path: Path,
+        index: VideoIndex,
+        extraction: Extraction,
+    ) -> None:
+        training = self.recipe.training
+        seen = self.clips(index.subset("train"), extraction, is_training=True)
+        held_out = self.clips(index.subset("val"), extraction)
+        scaler = classifier.sequence.scaler
+        if scaler.needs_fit:
+            scaler.fit(all_features(classifier, seen))
+        learner = Learner(
+            network,
+            training,
+            len(index.class_names),
+            self._class_weights(index),
+            classifier.sequence.head.regularised_weights(),
+            [p for p in classifier.backbone.parameters() if p.requires_grad],
+        )
+        has_val = bool(len(held_out))
+        title = "Training" if has_val else "Training on all but the test part"
+        with self.reporter.phase(title, training.epochs) as advance:
+            fit(
+                learner,
+                training_batches(seen, training.batch_size),
+                evaluation_batches(held_out, training.batch_size) if has_val else None,
+                training,
+                path,
+                self.resume,
+                advance,
+            )
+
+    def _class_weights(self, index: VideoIndex) -> Tensor | None:
+        if self.recipe.training.class_weights == "none":
+            return None
+        labels = index.subset("train").labels
+        classes = np.arange(len(index.class_names))
+        weights = compute_class_weight("balanced", classes=classes, y=labels)
+        return torch.tensor(weights, dtype=torch.float32)
