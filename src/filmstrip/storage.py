@@ -29,11 +29,6 @@ _REFUSED = (
 )
 
 
-def default_cache() -> Path:
-    """``$FILMSTRIP_CACHE``, or ``~/.cache/filmstrip``."""
-    return Path(os.environ.get("FILMSTRIP_CACHE") or Path.home() / ".cache" / "filmstrip")
-
-
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn the operating system's refusal to write below ``path`` into a ``StorageError``."""

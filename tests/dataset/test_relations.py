@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex, VideoRow, open_index
 from filmstrip.dataset.relations import Relation, Relations, apart, find_relations, join_groups
 from filmstrip.dataset.synthetic import render_clip
@@ -43,7 +44,7 @@ def test_copies_and_halves_are_found_among_clips_that_are_neither(
     related: Path, tmp_path: Path
 ) -> None:
     heard: list[str] = []
-    relations = find_relations(open_index(related), tmp_path / "cache", advance=heard.append)
+    relations = find_relations(open_index(related), Cache(tmp_path / "cache"), advance=heard.append)
     assert pairs(relations) == {
         (frozenset(("left/0.mp4", "left/exact.mp4")), "exact"),
         (frozenset(("left/1.mp4", "left/again.mp4")), "near"),
@@ -60,7 +61,7 @@ def test_copies_and_halves_are_found_among_clips_that_are_neither(
 def test_without_a_look_only_equal_bytes_are_found_and_the_sentence_says_so(
     related: Path, tmp_path: Path
 ) -> None:
-    relations = find_relations(open_index(related), tmp_path / "cache", by_sight=False)
+    relations = find_relations(open_index(related), Cache(tmp_path / "cache"), by_sight=False)
     assert [one.kind for one in relations.found] == ["exact"]
     assert relations.checked == ("exact", "groups")
     assert "NOT looked for: near-duplicates" in relations.told()
@@ -73,7 +74,7 @@ def test_clips_that_share_nothing_are_said_to(related: Path, tmp_path: Path) -> 
         (clean / label).mkdir(parents=True)
         for number in range(6):
             shutil.copy(related / label / f"{number}.mp4", clean / label)
-    told = find_relations(open_index(clean), tmp_path / "cache").told()
+    told = find_relations(open_index(clean), Cache(tmp_path / "cache")).told()
     assert told == (
         "Copies: of 12 different clips compared, none is a copy of another or its continuation."
     )
@@ -84,7 +85,7 @@ def test_a_file_that_cannot_be_decoded_is_counted_and_stops_nothing(
 ) -> None:
     data = Path(shutil.copytree(related, tmp_path / "data"))
     (data / "growing" / "0.mp4").write_bytes(b"no video")
-    relations = find_relations(open_index(data), tmp_path / "cache")
+    relations = find_relations(open_index(data), Cache(tmp_path / "cache"))
     assert (relations.num_compared, relations.num_unseen) == (14, 1)
     assert "1 could not be compared" in relations.told()
 
@@ -93,7 +94,7 @@ def test_arrays_are_compared_by_their_bytes_alone(tmp_path: Path) -> None:
     clips = np.random.default_rng(0).integers(0, 256, (6, 4, 16, 16, 3), dtype=np.uint8)
     clips[5] = clips[0]
     np.savez(tmp_path / "clips.npz", X=clips, y=np.array([0, 0, 0, 1, 1, 1]))
-    relations = find_relations(open_index(tmp_path / "clips.npz"), tmp_path / "cache")
+    relations = find_relations(open_index(tmp_path / "clips.npz"), Cache(tmp_path / "cache"))
     assert relations.found == (Relation("clips.npz#0", "clips.npz#5", "exact"),)
     assert relations.checked == ("exact", "groups")
 

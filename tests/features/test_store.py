@@ -19,7 +19,6 @@ from safetensors.torch import save
 from filmstrip.errors import StorageError
 from filmstrip.features.entry import ClipFacts, Entry
 from filmstrip.features.store import FeatureStore
-from filmstrip.storage import default_cache
 
 FACTS = ClipFacts(width=320, height=240, duration_seconds=2.5, num_frames=60)
 DAYS = 24 * 3600
@@ -274,13 +273,3 @@ def test_a_claim_is_no_entry_and_is_free_again_once_released(store: FeatureStore
     assert again is not None
     again.release()
     other.release()
-
-
-def test_the_cache_lies_where_the_environment_says_else_in_the_home(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("FILMSTRIP_CACHE", str(tmp_path / "mine"))
-    assert default_cache() == tmp_path / "mine"
-    monkeypatch.delenv("FILMSTRIP_CACHE")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_cache() == tmp_path / ".cache" / "filmstrip"

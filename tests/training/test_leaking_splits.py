@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.synthetic import render_clip
 from filmstrip.errors import DatasetError
 from filmstrip.recipes.recipe import Recipe
@@ -180,7 +181,7 @@ def test_halves_and_copies_stay_together_in_every_split_and_fold(
     seeded = recipe("mean-linear", f"training.seed={seed}")
     request = TrainingRequest(data=leaking, recipe=seeded, num_folds=4)
     index = request.open_index()
-    division = Division(request, index, cache, Reporter(), tmp_path / "leaks.csv")
+    division = Division(request, index, Cache(cache), Reporter(), tmp_path / "leaks.csv")
     unsplit = index.with_splits([""] * len(index))
     parts = [*division.folds(index), division.all_but_val(index), division.split(unsplit)]
     for part in parts:
@@ -198,7 +199,7 @@ def test_a_random_division_parts_what_belongs_together_and_records_it(
         seeded = recipe("mean-linear", f"training.seed={seed}")
         request = TrainingRequest(data=leaking, recipe=seeded, num_folds=4, division="random")
         index = request.open_index()
-        division = Division(request, index, cache, Reporter(), tmp_path / "leaks.csv")
+        division = Division(request, index, Cache(cache), Reporter(), tmp_path / "leaks.csv")
         pairs = [pair for part in division.folds(index) for pair in division.leaks(part)]
         record = division.record(pairs)
         assert record["num_pairs"] == len(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.content import content_hash
 from filmstrip.dataset.doctor.continuation import find_continuations
 from filmstrip.dataset.doctor.duplicates import clusters, find_near_duplicates
@@ -84,7 +84,7 @@ class Relations:
 
 def find_relations(
     index: VideoIndex,
-    cache: Path,
+    cache: Cache,
     by_sight: bool = True,
     advance: Callable[[str], None] = lambda _words: None,
 ) -> Relations:
@@ -92,7 +92,7 @@ def find_relations(
 
     Args:
         index: the clips.
-        cache: the folder in which fingerprints of videos are kept.
+        cache: keeps fingerprints of videos.
         by_sight: decode the videos and compare what they show; else only equal bytes are found.
         advance: called after each clip that was decoded or looked up.
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex, open_index
 from filmstrip.dataset.rows import SkippedFile
 from filmstrip.dataset.split_file import read_splits
@@ -21,7 +22,6 @@ from filmstrip.features.extract import Extractor
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.classifier import VideoClassifier, load_classifier, probabilities
-from filmstrip.storage import default_cache
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder
 
@@ -52,9 +52,9 @@ def evaluate_run(
         FilmstripError: no such run, split or data.
     """
     reporter = reporter or Reporter()
-    cache = cache or default_cache()
-    store = FeatureStore(cache / "features")
-    choice = EngineChoice(engine, cache / "engines", reporter.note)
+    places = Cache.at(cache)
+    store = FeatureStore(places.features)
+    choice = EngineChoice(engine, places.engines, reporter.note)
     if data is not None:
         classifier = load_classifier(run)
         parts = [(classifier, _labelled_as(classifier, open_index(data), split))]

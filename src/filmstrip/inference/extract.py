@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.rows import SkippedFile
 from filmstrip.dataset.videos import list_videos
@@ -21,7 +22,7 @@ from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.weights import load_backbone, must_learn_first
 from filmstrip.recipes.recipe import Recipe
-from filmstrip.storage import default_cache, locked
+from filmstrip.storage import locked
 from filmstrip.training.reporter import Reporter
 from filmstrip.video.transforms import View
 
@@ -85,8 +86,8 @@ def extract_videos(
     """
     start = time.monotonic()
     reporter = reporter or Reporter()
-    cache = cache or default_cache()
-    store = FeatureStore(cache / "features")
+    places = Cache.at(cache)
+    store = FeatureStore(places.features)
     is_untaught = must_learn_first(recipe.backbone, weights)
     if out is not None:
         check_installed(file_format)
@@ -101,7 +102,7 @@ def extract_videos(
         reporter.note(f"{backbone.num_features} features for each frame; weights: {origin}.")
         if origin == "random":
             reporter.note("WARNING: the backbone's weights are RANDOM, and so are the features.")
-    choice = EngineChoice(engine, cache / "engines", reporter.note)
+    choice = EngineChoice(engine, places.engines, reporter.note)
     runner = Engine(backbone, choice=choice) if has_features else None
     if out is None:
         extraction = _extract(index, recipe, recipe.extracted_views, runner, store, reporter)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.leaks import LeakingPair, leak_record, leaking_pairs, refuse
 from filmstrip.dataset.relations import (
@@ -35,7 +36,7 @@ class Division:
     Args:
         request: what the run was asked.
         index: all clips, whether they can be read or not.
-        cache: the folder in which fingerprints of videos are kept.
+        cache: keeps fingerprints of videos.
         reporter: hears what was found.
         refused: where the pairs go if the given split is refused.
 
@@ -48,7 +49,7 @@ class Division:
         self,
         request: TrainingRequest,
         index: VideoIndex,
-        cache: Path,
+        cache: Cache,
         reporter: Reporter,
         refused: Path,
     ) -> None:
@@ -129,7 +130,7 @@ class Division:
 
 
 def _relations(
-    request: TrainingRequest, index: VideoIndex, cache: Path, reporter: Reporter
+    request: TrainingRequest, index: VideoIndex, cache: Cache, reporter: Reporter
 ) -> Relations:
     if not request.near_duplicates:
         return find_relations(index, cache, by_sight=False)

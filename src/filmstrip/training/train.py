@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.doctor.quarantine import leave_out
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.leaks import LeakingPair, write_leaks
@@ -22,7 +23,7 @@ from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.specs import ClassifierSpec, ResNet50Spec
 from filmstrip.model.weights import load_backbone
 from filmstrip.recipes.recipe import Recipe
-from filmstrip.storage import default_cache, locked
+from filmstrip.storage import locked
 from filmstrip.training.answers import Answers
 from filmstrip.training.division import Division
 from filmstrip.training.pretrain import FrameParts, pretrain
@@ -64,10 +65,7 @@ def train(
         if finished is not None:
             return finished
         reporter = reporter or Reporter()
-        cache = cache or default_cache()
-        choice = EngineChoice(engine, cache / "engines", reporter.note)
-        store = FeatureStore(cache / "features")
-        run = _Run(request, store, choice, resume, reporter, cache)
+        run = _Run(request, Cache.at(cache), engine, resume, reporter)
         return run.fill(folder)
 
 
@@ -77,21 +75,20 @@ class _Run:
     def __init__(
         self,
         request: TrainingRequest,
-        store: FeatureStore,
-        engine_choice: EngineChoice,
+        cache: Cache,
+        engine: str,
         resume: bool,
         reporter: Reporter,
-        cache: Path,
     ) -> None:
         self.request = request
         self.cache = cache
         self.recipe: Recipe = request.recipe
-        self.store = store
-        self.engine_choice = engine_choice
+        self.store = FeatureStore(cache.features)
+        self.engine_choice = EngineChoice(engine, cache.engines, reporter.note)
         self.resume = resume
         self.reporter = reporter
         self.reader = ClipReader(self.recipe.sampling, self.recipe.framing)
-        self.trainer = SplitTrainer(self.recipe, store, resume, reporter)
+        self.trainer = SplitTrainer(self.recipe, self.store, resume, reporter)
 
     def fill(self, folder: RunFolder) -> dict[str, Any]:
         """Index, split, extract, fit, measure, save."""

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from filmstrip.app.doctor.checkup import Checkup, check_up
+from filmstrip.cache import Cache
 from filmstrip.dataset.index import open_index
 from filmstrip.dataset.synthetic import MOTIONS, render_clip
 from filmstrip.video.encode import write_video
@@ -234,9 +235,9 @@ def facts_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def clean_checkup(clean: Path, facts_cache: Path) -> Checkup:
-    return check_up(open_index(clean), SAMPLING, facts_cache, num_workers=1)
+    return check_up(open_index(clean), SAMPLING, Cache(facts_cache), num_workers=1)
 
 
 @pytest.fixture(scope="session")
 def planted_checkup(planted: Planted, facts_cache: Path) -> Checkup:
-    return check_up(open_index(planted.root), SAMPLING, facts_cache, num_workers=1)
+    return check_up(open_index(planted.root), SAMPLING, Cache(facts_cache), num_workers=1)

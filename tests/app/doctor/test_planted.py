@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from filmstrip.app.doctor.checkup import Checkup, check_up
+from filmstrip.cache import Cache
 from filmstrip.dataset.doctor.findings import Finding, Severity
 from filmstrip.dataset.doctor.quarantine import to_set_aside
 from filmstrip.dataset.index import open_index
@@ -153,6 +154,6 @@ def test_a_second_visit_decodes_nothing_again(
     clean: Path, clean_checkup: Checkup, facts_cache: Path
 ) -> None:
     entries = {path: path.stat().st_mtime_ns for path in facts_cache.rglob("*.json")}
-    again = check_up(open_index(clean), RateSampling(frames_per_second=8), facts_cache, 1)
+    again = check_up(open_index(clean), RateSampling(frames_per_second=8), Cache(facts_cache), 1)
     assert again.facts == clean_checkup.facts
     assert {path: path.stat().st_mtime_ns for path in facts_cache.rglob("*.json")} == entries

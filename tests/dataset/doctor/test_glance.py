@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.content import content_hash
 from filmstrip.dataset.doctor.fingerprints import Fingerprint
 from filmstrip.dataset.doctor.glance import glance_at
@@ -27,7 +28,7 @@ def write(path: Path, num_frames: int = 23, frames_per_second: float = 25) -> Pa
 
 
 def glance(cache: Path, *paths: Path) -> dict[Path, Fingerprint]:
-    return glance_at({path: content_hash(VideoRow(path, "")) for path in paths}, cache)
+    return glance_at({path: content_hash(VideoRow(path, "")) for path in paths}, Cache(cache))
 
 
 @pytest.mark.parametrize("frames_per_second", [5, 16, 25, 50])
@@ -56,7 +57,7 @@ def test_the_times_that_are_taken_grow_whatever_a_container_says(
 
 def test_what_the_doctor_has_found_is_used(tmp_path: Path) -> None:
     video, cache = write(tmp_path / "clip.mp4"), tmp_path / "cache"
-    facts = survey([video], cache, 1)[video]
+    facts = survey([video], Cache(cache), 1)[video]
     (entry,) = cache.rglob("*.json")
     marked = facts.model_copy(update={"thumbnails": bytes(len(facts.thumbnails))})
     entry.write_text(marked.model_dump_json())

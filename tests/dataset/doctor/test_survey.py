@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.doctor.facts import VideoFacts
 from filmstrip.dataset.doctor.survey import survey
 from filmstrip.video.encode import write_video
@@ -28,7 +29,7 @@ def test_facts_come_in_the_order_of_the_paths_and_each_file_is_told(
     video: Path, tmp_path: Path
 ) -> None:
     gone, told = tmp_path / "gone.mp4", []
-    found = survey([gone, video], tmp_path / "cache", 2, advance=told.append)
+    found = survey([gone, video], Cache(tmp_path / "cache"), 2, advance=told.append)
     assert list(found) == [gone, video]
     assert found[gone].fault is not None
     assert found[video].fault is None
@@ -38,26 +39,26 @@ def test_facts_come_in_the_order_of_the_paths_and_each_file_is_told(
 
 def test_a_renamed_file_is_known_by_its_content(video: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    first = survey([video], cache, 1)[video]
+    first = survey([video], Cache(cache), 1)[video]
     (entry,) = entries(cache)
     marked = first.model_copy(update={"codec": "read from the cache"})
     entry.write_text(marked.model_dump_json())
     renamed = video.rename(tmp_path / "renamed.mp4")
-    assert survey([renamed], cache, 1)[renamed] == marked
+    assert survey([renamed], Cache(cache), 1)[renamed] == marked
 
 
 def test_a_damaged_entry_is_found_anew(video: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    first = survey([video], cache, 1)[video]
+    first = survey([video], Cache(cache), 1)[video]
     (entry,) = entries(cache)
     entry.write_bytes(entry.read_bytes()[:100])
-    assert survey([video], cache, 1)[video] == first
+    assert survey([video], Cache(cache), 1)[video] == first
     assert VideoFacts.model_validate_json(entry.read_bytes()) == first
 
 
 def test_a_pipe_is_a_fault_and_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
-    found = survey([tmp_path / "pipe.mp4"], tmp_path / "cache", 1)
+    found = survey([tmp_path / "pipe.mp4"], Cache(tmp_path / "cache"), 1)
     fault = found[tmp_path / "pipe.mp4"].fault
     assert fault is not None
     assert "not a regular file" in fault.words

@@ -221,10 +221,10 @@ def prune(
 
 
 def _store(cache: Path | None) -> FeatureStore:
+    from filmstrip.cache import Cache
     from filmstrip.features.store import FeatureStore
-    from filmstrip.storage import default_cache
 
-    return FeatureStore((cache or default_cache()) / "features")
+    return FeatureStore(Cache.at(cache).features)
 
 
 def _amount(files: list[StoredFile]) -> str:

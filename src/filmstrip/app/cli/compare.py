@@ -96,7 +96,7 @@ def compare(
     from filmstrip.app.compare.ladder import Ladder
     from filmstrip.app.compare.page import CHART, PAGE, write_page
     from filmstrip.app.compare.rungs import make_rungs
-    from filmstrip.storage import default_cache
+    from filmstrip.cache import default_cache
     from filmstrip.training.run_folder import TrainingRequest
 
     changes = list(overrides or [])

@@ -69,15 +69,15 @@ def doctor(
     from filmstrip.app.cli.console import ConsoleReporter, messages, output
     from filmstrip.app.doctor.checkup import check_up
     from filmstrip.app.doctor.page import write_page
+    from filmstrip.cache import Cache
     from filmstrip.dataset.doctor.findings import Severity
     from filmstrip.dataset.doctor.quarantine import to_set_aside, write_quarantine
     from filmstrip.dataset.index import open_index
     from filmstrip.recipes.catalogue import load_recipe
-    from filmstrip.storage import default_cache
 
     sampling = load_recipe(recipe, overrides or []).sampling
     index = open_index(data, lists=lists, list_number=list_number, group_pattern=group_pattern)
-    checkup = check_up(index, sampling, default_cache(), workers, ConsoleReporter())
+    checkup = check_up(index, sampling, Cache.at(None), workers, ConsoleReporter())
     if as_json:
         output.print(json.dumps(_as_json(checkup)), soft_wrap=True, markup=False)
     else:

@@ -81,10 +81,10 @@ def split(
     from tempfile import TemporaryDirectory
 
     from filmstrip.app.cli.console import ConsoleReporter, output
+    from filmstrip.cache import Cache
     from filmstrip.dataset.doctor.quarantine import leave_out
     from filmstrip.dataset.split_file import write_splits
     from filmstrip.recipes.catalogue import load_recipe
-    from filmstrip.storage import default_cache
     from filmstrip.training.division import Division
     from filmstrip.training.leak_measure import measure_leak as measure
     from filmstrip.training.run_folder import TrainingRequest
@@ -108,7 +108,7 @@ def split(
         index = leave_out(index, request.quarantine)
     reporter = ConsoleReporter()
     table = Path("leaks.csv") if out is None else out.with_name(f"{out.stem}-leaks.csv")
-    division = Division(request, index, default_cache(), reporter, table)
+    division = Division(request, index, Cache.at(None), reporter, table)
     parts = division.folds(index) if folds else [division.split(index)]
     for number, part in enumerate(parts, start=1):
         if out is not None:

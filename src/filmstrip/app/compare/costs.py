@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from filmstrip.app.compare.ladder import Features, Ladder
+from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.features.engine import EngineChoice, default_device
@@ -29,7 +30,7 @@ def measure_costs(
     """
     index = ladder.clips()
     here = machine(default_device())
-    choice = EngineChoice(ladder.engine, ladder.cache / "engines", reporter.note)
+    choice = EngineChoice(ladder.engine, Cache.at(ladder.cache).engines, reporter.note)
     costs = {}
     with reporter.phase("Measuring costs", len(ladder.rungs)) as advance:
         for rung in ladder.rungs:

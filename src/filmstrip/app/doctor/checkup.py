@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.doctor.comparison import (
     Copies,
     balance_findings,
@@ -55,7 +56,7 @@ class Checkup:
 def check_up(
     index: VideoIndex,
     sampling: UniformSampling | RateSampling,
-    cache: Path,
+    cache: Cache,
     num_workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> Checkup:
@@ -64,7 +65,7 @@ def check_up(
     Args:
         index: the clips.
         sampling: the recipe's, which decides what is too short.
-        cache: the folder in which the facts of files are kept.
+        cache: keeps the facts of files.
         num_workers: processes that decode; as many as the machine has cores if not given.
         reporter: hears of progress.
 

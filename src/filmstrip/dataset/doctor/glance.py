@@ -17,6 +17,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.doctor.facts import THUMBNAIL_SIDE
 from filmstrip.dataset.doctor.fingerprints import Fingerprint
 from filmstrip.dataset.doctor.survey import known_facts
@@ -29,19 +30,20 @@ from filmstrip.dataset.doctor.thumbnails import (
 from filmstrip.errors import VideoError
 from filmstrip.storage import replacing
 
-_FORMAT = "1"
+# Thumbnails that an older version took otherwise are taken anew.
+_KIND = "fingerprints-1"
 
 
 def glance_at(
     contents: Mapping[Path, str],
-    cache: Path,
+    cache: Cache,
     advance: Callable[[str], None] = lambda _words: None,
 ) -> dict[Path, Fingerprint]:
     """The fingerprints of videos; those that cannot be decoded to their end have none.
 
     Args:
         contents: the videos, each with the hash of its bytes.
-        cache: the folder in which fingerprints, and the doctor's facts, are kept.
+        cache: keeps fingerprints, and the doctor's facts.
         advance: called after each video with its name.
 
     Raises:
@@ -77,11 +79,11 @@ class _Thumbnails(BaseModel):
         )
 
 
-def _look_up_or_decode(path: Path, content_hash: str, cache: Path) -> Fingerprint | None:
+def _look_up_or_decode(path: Path, content_hash: str, cache: Cache) -> Fingerprint | None:
     facts = known_facts(cache, content_hash)
     if facts is not None:
         return Fingerprint.of(facts) if facts.fault is None and facts.num_frames else None
-    entry = cache / f"fingerprints-{_FORMAT}" / content_hash[:2] / f"{content_hash}.json"
+    entry = cache.facts(_KIND, content_hash)
     with suppress(OSError, ValidationError):  # absent, or damaged by the disk
         return _Thumbnails.model_validate_json(entry.read_bytes()).fingerprint()
     try:

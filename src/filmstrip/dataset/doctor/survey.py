@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.doctor.facts import Fault, VideoFacts
 from filmstrip.dataset.doctor.inspection import inspect_video
 from filmstrip.dataset.doctor.workers import Lost, work_through
@@ -21,14 +22,14 @@ from filmstrip.dataset.rows import is_there
 from filmstrip.storage import replacing
 
 # Facts that an older version found otherwise are found anew.
-_FORMAT = "2"
+_KIND = "doctor-2"
 _SILENCE_SECONDS = 60.0
 _BLOCK_BYTES = 2**22
 
 
 def survey(
     paths: Sequence[Path],
-    cache: Path,
+    cache: Cache,
     num_workers: int | None = None,
     silence_seconds: float = _SILENCE_SECONDS,
     advance: Callable[[str], None] = lambda _words: None,
@@ -37,7 +38,7 @@ def survey(
 
     Args:
         paths: the files.
-        cache: the folder in which facts are kept.
+        cache: keeps facts.
         num_workers: processes; as many as the machine has cores if not given.
         silence_seconds: a decoder that yields no frame for so long is killed, and its file
             reported as unreadable.
@@ -60,16 +61,12 @@ def survey(
     return {path: found[path] for path in paths}
 
 
-def known_facts(cache: Path, content_hash: str) -> VideoFacts | None:
+def known_facts(cache: Cache, content_hash: str) -> VideoFacts | None:
     """What an earlier survey found of a file with these bytes; None if nothing is kept of it."""
     try:
-        return VideoFacts.model_validate_json(_entry(cache, content_hash).read_bytes())
+        return VideoFacts.model_validate_json(cache.facts(_KIND, content_hash).read_bytes())
     except (OSError, ValidationError):
         return None  # absent, or damaged by the disk
-
-
-def _entry(cache: Path, content_hash: str) -> Path:
-    return cache / f"doctor-{_FORMAT}" / content_hash[:2] / f"{content_hash}.json"
 
 
 def _file_hash(path: Path, beat: Callable[[], None]) -> str:
@@ -81,7 +78,7 @@ def _file_hash(path: Path, beat: Callable[[], None]) -> str:
     return digest.hexdigest()
 
 
-def _look_up_or_inspect(cache: Path, path: Path, beat: Callable[[], None]) -> VideoFacts:
+def _look_up_or_inspect(cache: Cache, path: Path, beat: Callable[[], None]) -> VideoFacts:
     if not is_there(path):  # to open a pipe would be to wait for its writer
         return inspect_video(path)
     try:
@@ -93,6 +90,6 @@ def _look_up_or_inspect(cache: Path, path: Path, beat: Callable[[], None]) -> Vi
     if known is not None:
         return known
     facts = inspect_video(path, beat).model_copy(update={"content_hash": content_hash})
-    with replacing(_entry(cache, content_hash)) as temporary:
+    with replacing(cache.facts(_KIND, content_hash)) as temporary:
         temporary.write_text(facts.model_dump_json(), encoding="utf-8")
     return facts
