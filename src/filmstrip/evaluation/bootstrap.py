@@ -4,8 +4,8 @@ Clips cut from one recording resemble each other: drawn one by one they would fe
 than there is. So the unit that is drawn is the group, with all its clips (the cluster bootstrap:
 Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). Where each clip
 is a group of its own this is the ordinary bootstrap over clips. The intervals are percentiles
-(Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). From fewer than some
-ten groups they come out too narrow, which is why the number of groups is reported beside them.
+(Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). From few
+groups they come out too narrow, which is why the number of groups is reported beside them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import numpy as np
 from filmstrip.evaluation.predictions import Floats, Ints
 
 Interval = list[float]
+
+FEWEST_GROUPS = 10
+"""Intervals from fewer whole groups come out too narrow."""
 
 # Weights that are held at once, to keep memory flat.
 _WEIGHTS_AT_ONCE = 2**22

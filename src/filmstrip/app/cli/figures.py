@@ -10,9 +10,7 @@ from rich.table import Table
 
 from filmstrip.app.cli.console import output
 from filmstrip.dataset.leaks import leak_warning
-
-FEWEST_GROUPS = 10
-"""Intervals from fewer whole groups come out too narrow."""
+from filmstrip.evaluation.bootstrap import FEWEST_GROUPS
 
 
 def print_figures(metrics: Mapping[str, Any]) -> None:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from scipy.stats import binomtest
 
 from filmstrip.app.report.record import Record
-
-FEWEST_GROUPS = 10
-"""Intervals from fewer whole groups come out too narrow."""
+from filmstrip.evaluation.bootstrap import FEWEST_GROUPS
 
 
 @dataclass(frozen=True, slots=True)
