@@ -55,3 +55,12 @@ def put_banner(path: Path, words: str) -> None:
     pen.text((_BANNER_MARGIN, 5), words, fill="white", font=font)
     with replacing(path) as temporary:
         sheet.save(temporary, format="png", optimize=True)
+
+
+def shortened(name: str, length: int) -> str:
+    """A name on one line, its middle left out if long: names often differ at either end only."""
+    name = " ".join(name.encode(errors="replace").decode().split())  # names need not be text
+    if len(name) <= length:
+        return name
+    head = length // 2
+    return f"{name[:head].rstrip()}…{name[head + 1 - length :].lstrip()}"

@@ -13,15 +13,10 @@ from filmstrip.dataset.leaks import leak_warning
 from filmstrip.errors import FilmstripError
 from filmstrip.evaluation.baselines import majority_baseline, metadata_baseline
 from filmstrip.evaluation.calibration_plots import plot_coverage, plot_reliability
+from filmstrip.evaluation.contact_sheet import Mistake, plot_mistakes
 from filmstrip.evaluation.drawing import put_banner
 from filmstrip.evaluation.metrics import FIGURES, Metrics, evaluate, summarise_folds
-from filmstrip.evaluation.plots import (
-    Mistake,
-    plot_confusion,
-    plot_history,
-    plot_mistakes,
-    plot_per_class,
-)
+from filmstrip.evaluation.plots import plot_confusion, plot_history, plot_per_class
 from filmstrip.features.source import ClipReader
 from filmstrip.model.classifier import CARD_FILE
 from filmstrip.model.specs import ClassifierSpec

@@ -81,7 +81,7 @@ def demo(
 def _show_answers(run: Path, videos: Path, sheet: Path) -> None:
     """Predict the first test clip of each class, print the answers, and draw them."""
     from filmstrip.app.cli.console import output
-    from filmstrip.evaluation.plots import plot_contact_sheet
+    from filmstrip.evaluation.contact_sheet import plot_contact_sheet
     from filmstrip.inference.predict import load
     from filmstrip.video.decode import read_clip
     from filmstrip.video.sampling import UniformSampling
