@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from filmstrip.app.cli.train import DataArgument, EngineOption
+from filmstrip.app.cli.options import (
+    DataArgument,
+    EngineOption,
+    GroupPatternOption,
+    ListNumberOption,
+    ListsOption,
+    QuarantineOption,
+)
 
 if TYPE_CHECKING:
     from filmstrip.app.compare.comparison import Comparison
@@ -66,22 +73,10 @@ def compare(
         int | None, typer.Option(min=1, help="Short for --set training.epochs=N.")
     ] = None,
     engine: EngineOption = "auto",
-    group_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression that finds in a clip's name the recording it was cut from."
-        ),
-    ] = None,
-    lists: Annotated[
-        Path | None, typer.Option(help="Folder of the official UCF101 or HMDB51 lists.")
-    ] = None,
-    list_number: Annotated[int, typer.Option(min=1, help="Which official list.")] = 1,
-    quarantine: Annotated[
-        Path | None,
-        typer.Option(
-            help="Leave out the files of a list that `filmstrip doctor --quarantine` wrote."
-        ),
-    ] = None,
+    group_pattern: GroupPatternOption = None,
+    lists: ListsOption = None,
+    list_number: ListNumberOption = 1,
+    quarantine: QuarantineOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
     ] = False,

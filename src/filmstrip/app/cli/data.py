@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from filmstrip.app.cli.train import DataArgument, RecipeOption, SetOption
+from filmstrip.app.cli.options import DataArgument, RecipeOption, SetOption
 
 
 def add_to(app: typer.Typer) -> None:

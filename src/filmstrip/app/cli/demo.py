@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from filmstrip.app.cli.train import RecipeOption, SetOption
+from filmstrip.app.cli.options import RecipeOption, SetOption
 
 # In the rendered motions left and right are classes of their own, so nothing may be mirrored; and
 # the marks that move are coarse, so smaller frames and an earlier stage tell as much, in less time.

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from filmstrip.app.cli.train import RecipeOption, SetOption
+from filmstrip.app.cli.options import (
+    GroupPatternOption,
+    ListNumberOption,
+    ListsOption,
+    RecipeOption,
+    SetOption,
+)
 
 if TYPE_CHECKING:
     from filmstrip.app.doctor.checkup import Checkup
@@ -43,16 +49,9 @@ def doctor(
     ] = None,
     recipe: RecipeOption = "lite-gru",
     overrides: SetOption = None,
-    group_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression that finds in a clip's name the recording it was cut from."
-        ),
-    ] = None,
-    lists: Annotated[
-        Path | None, typer.Option(help="Folder of the official UCF101 or HMDB51 lists.")
-    ] = None,
-    list_number: Annotated[int, typer.Option(min=1, help="Which official list.")] = 1,
+    group_pattern: GroupPatternOption = None,
+    lists: ListsOption = None,
+    list_number: ListNumberOption = 1,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that decode; one a core if left out.")
     ] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from filmstrip.app.cli.train import EngineOption, RecipeOption, SetOption, WeightsOption
+from filmstrip.app.cli.options import EngineOption, RecipeOption, SetOption, WeightsOption
 
 if TYPE_CHECKING:
     from filmstrip.inference.extract import ExtractedVideos

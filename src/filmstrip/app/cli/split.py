@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from filmstrip.app.cli.train import (
+from filmstrip.app.cli.options import (
     AllowLeakOption,
     DataArgument,
     EngineOption,
+    GroupPatternOption,
+    ListNumberOption,
+    ListsOption,
     NearDuplicatesOption,
+    QuarantineOption,
     RecipeOption,
     SetOption,
     WeightsOption,
@@ -42,20 +46,10 @@ def split(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Short for --set training.seed=N.")
     ] = None,
-    group_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression that finds in a clip's name the recording it was cut from."
-        ),
-    ] = None,
-    lists: Annotated[
-        Path | None, typer.Option(help="Folder of the official UCF101 or HMDB51 lists.")
-    ] = None,
-    list_number: Annotated[int, typer.Option(min=1, help="Which official list.")] = 1,
-    quarantine: Annotated[
-        Path | None,
-        typer.Option(help="Leave out the files of a list that `filmstrip doctor` wrote."),
-    ] = None,
+    group_pattern: GroupPatternOption = None,
+    lists: ListsOption = None,
+    list_number: ListNumberOption = 1,
+    quarantine: QuarantineOption = None,
     allow_leak: AllowLeakOption = False,
     near_duplicates: NearDuplicatesOption = True,
     measure_leak: Annotated[

@@ -8,61 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-DataArgument = Annotated[
-    Path,
-    typer.Argument(
-        help="Folder of class folders (or of train/val/test folders), CSV with path,label, or "
-        "packed .npz/.pkl.",
-        show_default=False,
-    ),
-]
-RecipeOption = Annotated[
-    str, typer.Option("--recipe", help="Name of a recipe, or a .yaml file.", rich_help_panel="What")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change one setting of the recipe, such as head.hidden=512. Repeat for more.",
-        rich_help_panel="What",
-    ),
-]
-WeightsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--weights",
-        help="The backbone's weights: safetensors, or a torch file of plain tensors.",
-        rich_help_panel="What",
-    ),
-]
-
-EngineOption = Annotated[
-    str,
-    typer.Option(
-        "--engine",
-        metavar="NAME",
-        help="How a frozen backbone is run: auto measures what is fastest here; or one by name, "
-        "such as eager-fp32, compiled-bf16, onnxruntime-fp32 or openvino-int8.",
-        rich_help_panel="What",
-    ),
-]
-AllowLeakOption = Annotated[
-    bool,
-    typer.Option(
-        "--allow-leak",
-        help="Train on a given split that leaks; every figure is then marked as leaky.",
-        rich_help_panel="Split",
-    ),
-]
-NearDuplicatesOption = Annotated[
-    bool,
-    typer.Option(
-        "--near-duplicates/--no-near-duplicates",
-        help="Decode every clip to find copies and cut recordings, which then stay on one side.",
-        rich_help_panel="Split",
-    ),
-]
+from filmstrip.app.cli.options import (
+    AllowLeakOption,
+    DataArgument,
+    EngineOption,
+    GroupPatternOption,
+    ListNumberOption,
+    ListsOption,
+    NearDuplicatesOption,
+    QuarantineOption,
+    RecipeOption,
+    SetOption,
+    WeightsOption,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -98,33 +56,14 @@ def train(
             rich_help_panel="Split",
         ),
     ] = 0,
-    group_pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression that finds in a clip's name the recording it was cut from.",
-            rich_help_panel="Split",
-        ),
-    ] = None,
-    lists: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the official UCF101 or HMDB51 lists.", rich_help_panel="Split"
-        ),
-    ] = None,
-    list_number: Annotated[
-        int, typer.Option(min=1, help="Which official list.", rich_help_panel="Split")
-    ] = 1,
+    group_pattern: GroupPatternOption = None,
+    lists: ListsOption = None,
+    list_number: ListNumberOption = 1,
     splits: Annotated[
         Path | None,
         typer.Option(help="The splits.csv of another run, to use again.", rich_help_panel="Split"),
     ] = None,
-    quarantine: Annotated[
-        Path | None,
-        typer.Option(
-            help="Leave out the files of a list that `filmstrip doctor --quarantine` wrote.",
-            rich_help_panel="Split",
-        ),
-    ] = None,
+    quarantine: QuarantineOption = None,
     allow_leak: AllowLeakOption = False,
     near_duplicates: NearDuplicatesOption = True,
     resume: Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from filmstrip.app.cli.train import (
+from filmstrip.app.cli.options import (
     AllowLeakOption,
     DataArgument,
     RecipeOption,
