@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator
+
+from filmstrip.dataset.doctor.quarantine import leave_out
 from filmstrip.dataset.index import VideoIndex, open_index
 from filmstrip.model.specs import Spec
 from filmstrip.recipes.recipe import Recipe
+
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+"""A path that means the same wherever the run is taken up again."""
 
 
 class TrainingRequest(Spec):
@@ -29,15 +35,15 @@ class TrainingRequest(Spec):
             aside, and divide by groups or clip by clip, to measure what the second lets through.
     """
 
-    data: Path
+    data: AbsolutePath
     recipe: Recipe
-    weights: Path | None = None
+    weights: AbsolutePath | None = None
     num_folds: int = 0
-    lists: Path | None = None
+    lists: AbsolutePath | None = None
     list_number: int = 1
     group_pattern: str | None = None
-    splits: Path | None = None
-    quarantine: Path | None = None
+    splits: AbsolutePath | None = None
+    quarantine: AbsolutePath | None = None
     near_duplicates: bool = True
     allow_leak: bool = False
     division: Literal["given", "grouped", "random"] = "given"
@@ -50,3 +56,13 @@ class TrainingRequest(Spec):
             list_number=self.list_number,
             group_pattern=self.group_pattern,
         )
+
+    def wanted_index(self) -> VideoIndex:
+        """The same clips without those in quarantine, which stand among its skipped."""
+        index = self.open_index()
+        return leave_out(index, self.quarantine) if self.quarantine is not None else index
+
+    def changes(self, other: TrainingRequest) -> list[str]:
+        """The names of the settings in which ``other`` differs."""
+        names = type(self).model_fields
+        return [name for name in names if getattr(self, name) != getattr(other, name)]

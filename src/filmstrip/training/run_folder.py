@@ -175,13 +175,7 @@ class RunFolder:
                 "give another --out, or delete the folder"
                 + ("." if finished else ", or go on with --resume."),
             )
-        stored = self.request()
-        changed = [
-            name
-            for name in TrainingRequest.model_fields
-            if getattr(stored, name) != getattr(request, name)
-        ]
-        if changed:
+        if changed := self.request().changes(request):
             raise RunError(
                 f"{self.path}: --resume with another {', '.join(changed)} than the run began with",
                 "the same command as before, with --resume added",

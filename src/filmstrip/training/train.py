@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from filmstrip.cache import Cache
-from filmstrip.dataset.doctor.quarantine import leave_out
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.leaks import LeakingPair, write_leaks
 from filmstrip.dataset.split import missing_classes
@@ -93,9 +92,7 @@ class _Run:
     def fill(self, folder: RunFolder) -> dict[str, Any]:
         """Index, split, extract, fit, measure, save."""
         _limit_gpu_memory(self.recipe.training.gpu_memory_fraction)
-        index = self.request.open_index()
-        if self.request.quarantine is not None:
-            index = leave_out(index, self.request.quarantine)
+        index = self.request.wanted_index()
         refused = folder.refused_leaks_file
         division = Division(self.request, index, self.cache, self.reporter, refused)
         backbone, origin = self._load_backbone()

@@ -98,13 +98,13 @@ def compare(
     changes += [f"training.epochs={epochs}"] if epochs is not None else []
     rungs = make_rungs(recipes, changes, weights or [], order_blind)
     request = TrainingRequest(
-        data=data.absolute(),
+        data=data,
         recipe=rungs[0].recipe,
         num_folds=folds,
-        lists=lists.absolute() if lists else None,
+        lists=lists,
         list_number=list_number,
         group_pattern=group_pattern,
-        quarantine=quarantine.absolute() if quarantine else None,
+        quarantine=quarantine,
     )
     ladder = Ladder(request, rungs, seeds, out, default_cache(), engine)
     try:

@@ -64,7 +64,7 @@ def demo(
     videos, run = out / "videos", out / "run"
     with reporter.phase("Rendering videos", clips_per_class * len(MOTIONS)) as advance:
         render_dataset(videos, clips_per_class, seed, advance=advance)
-    request = TrainingRequest(data=videos.absolute(), recipe=chosen)
+    request = TrainingRequest(data=videos, recipe=chosen)
     metrics = train(request, run, resume=True, reporter=reporter)
     write_report_if_possible(run, reporter)
     print_figures(metrics)

@@ -76,7 +76,6 @@ def split(
 
     from filmstrip.app.cli.console import ConsoleReporter, output
     from filmstrip.cache import Cache
-    from filmstrip.dataset.doctor.quarantine import leave_out
     from filmstrip.dataset.split_file import write_splits
     from filmstrip.recipes.catalogue import load_recipe
     from filmstrip.training.division import Division
@@ -85,21 +84,19 @@ def split(
 
     seeded = [f"training.seed={seed}"] if seed is not None else []
     request = TrainingRequest(
-        data=data.absolute(),
+        data=data,
         recipe=load_recipe(recipe, [*(overrides or []), *seeded]),
-        weights=weights.absolute() if weights else None,
+        weights=weights,
         num_folds=folds,
-        lists=lists.absolute() if lists else None,
+        lists=lists,
         list_number=list_number,
         group_pattern=group_pattern,
-        quarantine=quarantine.absolute() if quarantine else None,
+        quarantine=quarantine,
         near_duplicates=near_duplicates,
         allow_leak=allow_leak,
         division="grouped" if measure_leak else "given",
     )
-    index = request.open_index()
-    if request.quarantine is not None:
-        index = leave_out(index, request.quarantine)
+    index = request.wanted_index()
     reporter = ConsoleReporter()
     table = Path("leaks.csv") if out is None else out.with_name(f"{out.stem}-leaks.csv")
     division = Division(request, index, Cache.at(None), reporter, table)

@@ -85,15 +85,15 @@ def train(
     changes += [f"training.epochs={epochs}"] if epochs is not None else []
     changes += [f"training.seed={seed}"] if seed is not None else []
     request = TrainingRequest(
-        data=data.absolute(),
+        data=data,
         recipe=load_recipe(recipe, changes),
-        weights=weights.absolute() if weights else None,
+        weights=weights,
         num_folds=folds,
-        lists=lists.absolute() if lists else None,
+        lists=lists,
         list_number=list_number,
         group_pattern=group_pattern,
-        splits=splits.absolute() if splits else None,
-        quarantine=quarantine.absolute() if quarantine else None,
+        splits=splits,
+        quarantine=quarantine,
         allow_leak=allow_leak,
         near_duplicates=near_duplicates,
     )

@@ -66,9 +66,9 @@ def tune(
     from filmstrip.training.tune import tune as run_trials
 
     request = TrainingRequest(
-        data=data.absolute(),
+        data=data,
         recipe=load_recipe(recipe, overrides or []),
-        weights=weights.absolute() if weights else None,
+        weights=weights,
         allow_leak=allow_leak,
     )
     points = combinations(

@@ -111,7 +111,7 @@ def compare_recipes(ladder: Ladder, reporter: Reporter) -> Comparison:
         FilmstripError: bad data, recipe, weights or folder; what was finished is kept.
         KeyboardInterrupt: Ctrl-C; likewise.
     """
-    index = ladder.open_index()
+    index = ladder.request.wanted_index()
     with locked(ladder.out):
         reporter.note(f"{len(index.class_names)} classes; {index.grouping}.")
         ladder.check(index)

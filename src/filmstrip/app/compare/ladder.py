@@ -85,18 +85,11 @@ class Ladder:
             }
         )
 
-    def open_index(self) -> VideoIndex:
-        """The clips that are asked for, before any is found to be unreadable."""
-        index = self.request.open_index()
-        if self.request.quarantine is not None:
-            index = leave_out(index, self.request.quarantine)
-        return index
-
     def clips(self) -> VideoIndex:
         """The clips that every run has, once ``take_features`` has found what to leave out."""
         if self.left_out_file.is_file():
             return leave_out(self.request.open_index(), self.left_out_file)
-        return self.open_index()
+        return self.request.wanted_index()
 
     def check(self, index: VideoIndex) -> None:
         """Find out before anything takes long whether it can come to an end.
@@ -168,13 +161,7 @@ class Ladder:
             )
 
     def _check_unchanged(self, run: RunFolder, request: TrainingRequest) -> None:
-        stored = run.request()
-        changed = [
-            name
-            for name in TrainingRequest.model_fields
-            if getattr(stored, name) != getattr(request, name)
-        ]
-        if changed:
+        if changed := run.request().changes(request):
             raise RunError(
                 f"{run.path}: was begun with another {', '.join(changed)}",
                 "the settings that the comparison was begun with; recipes and seeds may be added",
