@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from filmstrip.app.cli import console
 from filmstrip.app.cli.console import ConsoleReporter, show_error
@@ -103,3 +105,30 @@ def test_brackets_in_names_are_shown_as_they_are(
         "Next: give [another].",
         "classes [bold]a[/bold] and b",
     ]
+
+
+def test_tables_show_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("[/i]", ":tada:", box=None, pad_edge=False)
+    table.add_row("[bold]wave[/bold]", "[plain]")
+    console.output.print(table)
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["[/i]", ":tada:"],
+        ["[bold]wave[/bold]", "[plain]"],
+    ]
+
+
+def test_a_bar_shows_a_name_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(console, "messages", Console(file=written, force_terminal=True, width=100))
+    with ConsoleReporter().phase("Looking", 1) as advance:
+        advance("clip [/x].mp4")
+    assert "clip [/x].mp4" in written.getvalue()
+
+
+def test_json_is_one_line_of_ascii_whatever_the_names(capsys: pytest.CaptureFixture[str]) -> None:
+    content = {"[b]\udcff": "🎬 " + "long " * 100}
+    console.show_json(content)
+    line = capsys.readouterr().out
+    assert line.isascii()
+    assert line.count("\n") == 1
+    assert json.loads(line) == content

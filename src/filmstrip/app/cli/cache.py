@@ -52,7 +52,7 @@ def list_groups(
     from rich.filesize import decimal
     from rich.table import Table
 
-    from filmstrip.app.cli.console import messages, output
+    from filmstrip.app.cli.console import messages, output, show_json
     from filmstrip.features.upkeep import groups
 
     store = _store(cache)
@@ -69,10 +69,10 @@ def list_groups(
             }
             for group in found
         ]
-        output.print_json(data={"folder": str(store.folder), "groups": listed})
+        show_json({"folder": str(store.folder), "groups": listed})
         return
     if not found:
-        messages.print(f"Nothing is kept in {store.folder}.", soft_wrap=True, markup=False)
+        messages.print(f"Nothing is kept in {store.folder}.", soft_wrap=True)
         return
     table = Table("from", "precision", "shape", box=None, pad_edge=False)
     table.add_column("entries", justify="right")
@@ -148,7 +148,7 @@ def verify(
             damaged += [(file, fault)] if fault else []
             advance(f"{len(damaged)} damaged")
     for _, fault in damaged:
-        output.print(fault, soft_wrap=True, markup=False)
+        output.print(fault, soft_wrap=True)
     removed = remove(store, [file for file, _ in damaged]) if delete else []
     if removed:
         messages.print(f"Removed {_amount(removed)}; they are computed again when needed.")

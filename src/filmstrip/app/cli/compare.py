@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,7 +85,7 @@ def compare(
     All are trained and tested on the same clips and splits. Writes compare.md, compare.png and
     compare.json. Run it again to go on where it was cut short, or to add recipes or seeds.
     """
-    from filmstrip.app.cli.console import ConsoleReporter, messages, output
+    from filmstrip.app.cli.console import ConsoleReporter, messages, show_json
     from filmstrip.app.compare.comparison import compare_recipes
     from filmstrip.app.compare.ladder import Ladder
     from filmstrip.app.compare.page import CHART, PAGE, write_page
@@ -117,14 +116,13 @@ def compare(
         raise
     write_page(comparison, ["filmstrip", *sys.argv[1:]], out)
     if as_json:
-        output.print(json.dumps(comparison.as_json()), soft_wrap=True, markup=False)
+        show_json(comparison.as_json())
         return
     _print(comparison)
     messages.print(f"Written: {out / PAGE}, {out / CHART}", soft_wrap=True)
 
 
 def _print(comparison: Comparison) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from filmstrip.app.cli.console import output
@@ -137,7 +135,7 @@ def _print(comparison: Comparison) -> None:
     ):
         table = Table(*columns, box=None, pad_edge=False)
         for line in comparison.lines:
-            table.add_row(escape(line.rung.name), *cells(line))
+            table.add_row(line.rung.name, *cells(line))
         if cells is page.accuracy_cells:
             for baseline in page.baseline_lines(comparison):
                 table.add_row(*baseline)
@@ -145,4 +143,4 @@ def _print(comparison: Comparison) -> None:
         output.print()
     for note in page.notes(comparison):
         style = "bold yellow" if note.startswith("WARNING") else ""
-        output.print(f"{note}\n", style=style, soft_wrap=True, markup=False)
+        output.print(f"{note}\n", style=style, soft_wrap=True)

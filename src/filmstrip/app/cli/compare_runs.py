@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +33,7 @@ def compare_runs(
     (McNemar's exact test). Train the second with the first one's splits.csv (`--splits`), or both
     with the same `--folds` and seed.
     """
-    from filmstrip.app.cli.console import output
+    from filmstrip.app.cli.console import show_json
     from filmstrip.app.cli.figures import print_leak_warning
     from filmstrip.evaluation.significance import compare
     from filmstrip.training.answers import paired_predictions
@@ -50,7 +49,7 @@ def compare_runs(
     if as_json:
         shown = _as_json(first, second, split, comparison)
         shown["leaks"] = {str(run): known.get("num_pairs", 0) for run, known in leaks.items()}
-        output.print(json.dumps(shown), soft_wrap=True, markup=False)
+        show_json(shown)
     else:
         for run, known in leaks.items():
             print_leak_warning({"leaks": known}, f"{run}: ")
@@ -75,18 +74,13 @@ def _as_json(first: Path, second: Path, split: str, comparison: Comparison) -> d
 
 
 def _print(first: Path, second: Path, split: str, comparison: Comparison) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from filmstrip.app.cli.console import output
 
     table = Table("run", "accuracy", "alone right", box=None, pad_edge=False)
-    table.add_row(
-        escape(str(first)), f"{comparison.first_accuracy:.3f}", str(comparison.only_first)
-    )
-    table.add_row(
-        escape(str(second)), f"{comparison.second_accuracy:.3f}", str(comparison.only_second)
-    )
+    table.add_row(str(first), f"{comparison.first_accuracy:.3f}", str(comparison.only_first))
+    table.add_row(str(second), f"{comparison.second_accuracy:.3f}", str(comparison.only_second))
     output.print(table)
     low, high = comparison.interval
     output.print(

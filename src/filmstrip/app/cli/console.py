@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,14 +17,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
 from filmstrip.errors import FilmstripError
 from filmstrip.training.reporter import Advance, Reporter
 
-output = Console(highlight=False)
+# Names of files and classes may hold what rich takes for markup: nothing is read as such.
+output = Console(highlight=False, markup=False, emoji=False)
 """Answers, for people and for pipes."""
 
-messages = Console(stderr=True, highlight=False)
+messages = Console(stderr=True, highlight=False, markup=False, emoji=False)
 """Progress, notes and errors: never mixed into what a program parses."""
 
 SECONDS_BETWEEN_LINES = 60
@@ -33,9 +35,14 @@ SECONDS_BETWEEN_LINES = 60
 
 def show_error(error: FilmstripError) -> None:
     """Print the three parts of an error to standard error."""
-    messages.print(f"[bold red]Error:[/] {escape(error.given)}", soft_wrap=True)
-    messages.print(f"[bold]Expected:[/] {escape(error.expected)}", soft_wrap=True)
-    messages.print(f"[bold]Next:[/] {escape(error.remedy)}", soft_wrap=True)
+    messages.print(Text("Error:", "bold red"), error.given, soft_wrap=True)
+    messages.print(Text("Expected:", "bold"), error.expected, soft_wrap=True)
+    messages.print(Text("Next:", "bold"), error.remedy, soft_wrap=True)
+
+
+def show_json(content: object) -> None:
+    """Print one JSON object on one line, in ASCII, so that every pipe and parser takes it."""
+    output.print(json.dumps(content), soft_wrap=True)
 
 
 class ConsoleReporter(Reporter):
@@ -51,7 +58,7 @@ class ConsoleReporter(Reporter):
     def note(self, text: str) -> None:
         """Print a sentence."""
         style = "bold yellow" if text.startswith("WARNING") else ""
-        messages.print(escape(text), style=style, soft_wrap=True)
+        messages.print(text, style=style, soft_wrap=True)
 
 
 @contextmanager
@@ -59,11 +66,11 @@ def _bar(title: str, num_steps: int) -> Iterator[Advance]:
     """A bar as wide as the terminal allows; the words give way first where room is short."""
     room = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=min(max(messages.width // 6, 4), 40)),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        TextColumn("{task.fields[words]}", table_column=room),
+        TextColumn("{task.fields[words]}", markup=False, table_column=room),
         console=messages,
         expand=True,
     ) as progress:

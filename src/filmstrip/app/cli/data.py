@@ -50,5 +50,5 @@ def pack(
 
         skipped = write_pack(index, out, read, info)
     for file in (*index.skipped, *skipped):
-        messages.print(f"Left out: {file.path}: {file.reason}", soft_wrap=True, markup=False)
+        messages.print(f"Left out: {file.path}: {file.reason}", soft_wrap=True)
     messages.print(f"{len(index) - len(skipped)} clips in {out}.", soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,7 +64,7 @@ def doctor(
     apart without looking. What was decoded is remembered: run it again to go on, or after a repair.
     The exit code is 1 if there are errors; warnings and notes leave it at 0.
     """
-    from filmstrip.app.cli.console import ConsoleReporter, messages, output
+    from filmstrip.app.cli.console import ConsoleReporter, messages, show_json
     from filmstrip.app.doctor.checkup import check_up
     from filmstrip.app.doctor.page import write_page
     from filmstrip.cache import Cache
@@ -78,17 +77,18 @@ def doctor(
     index = open_index(data, lists=lists, list_number=list_number, group_pattern=group_pattern)
     checkup = check_up(index, sampling, Cache.at(None), workers, ConsoleReporter())
     if as_json:
-        output.print(json.dumps(_as_json(checkup)), soft_wrap=True, markup=False)
+        show_json(_as_json(checkup))
     else:
         _print(checkup)
     if html is not None:
         write_page(checkup, html)
-        messages.print(f"Page: {html}", soft_wrap=True, markup=False)
+        messages.print(f"Page: {html}", soft_wrap=True)
     if quarantine is not None:
         reasons = to_set_aside(checkup.findings)
         write_quarantine(quarantine, reasons, index.root)
         messages.print(
-            f"{len(reasons)} files to leave out: {quarantine}", soft_wrap=True, markup=False
+            f"{len(reasons)} files to leave out: {quarantine}",
+            soft_wrap=True,
         )
     if checkup.count(Severity.error):
         raise typer.Exit(1)
@@ -97,8 +97,8 @@ def doctor(
 def _print(checkup: Checkup) -> None:
     from itertools import groupby
 
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from filmstrip.app.cli.console import output
     from filmstrip.dataset.doctor.findings import KINDS, Severity
@@ -114,16 +114,16 @@ def _print(checkup: Checkup) -> None:
     ):
         findings = list(group)
         style = styles[severity]
-        output.print(f"\n[{style}]{KINDS[kind]}[/] ({severity}, {len(findings)})")
+        output.print(Text(f"\n{KINDS[kind]}", style), f"({severity}, {len(findings)})")
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
         for finding in findings[:_MOST_LINES_A_KIND]:
-            table.add_row(escape(_names(finding, checkup)), escape(finding.cause))
+            table.add_row(_names(finding, checkup), finding.cause)
         output.print(table)
         if len(findings) > _MOST_LINES_A_KIND:
             output.print(f"  and {len(findings) - _MOST_LINES_A_KIND} more: see --json or --html")
         is_for_all = len({finding.remedy for finding in findings}) == 1
-        told = "Next" if is_for_all else f"Next, for {escape(_name(findings[0].paths[0], checkup))}"
-        output.print(f"  {told}: {escape(findings[0].remedy)}.", soft_wrap=True)
+        told = "Next" if is_for_all else f"Next, for {_name(findings[0].paths[0], checkup)}"
+        output.print(f"  {told}: {findings[0].remedy}.", soft_wrap=True)
     counts = ", ".join(
         f"{checkup.count(severity)} {severity}{'' if checkup.count(severity) == 1 else 's'}"
         for severity in Severity

@@ -70,13 +70,12 @@ def explain(
     write_strip(explanation, video, spec.sampling, spec.framing, folder / "strip.png")
     write_overlay(explanation, video, spec.framing, folder / "overlay.mp4")
     if as_json:
-        output.print(text, soft_wrap=True, markup=False)
+        output.print(text, soft_wrap=True)
     else:
-        output.print(_sentence(explanation), soft_wrap=True, markup=False)
+        output.print(_sentence(explanation), soft_wrap=True)
     messages.print(
         f"Written to {folder}: strip.png, overlay.mp4, explanation.json.",
         soft_wrap=True,
-        markup=False,
     )
 
 

@@ -82,4 +82,4 @@ def _print_summary(report: Report, out: Path) -> None:
     if report.file_format == "onnx":
         lines.append(f"Try: python {out / 'run.py'} VIDEO")
     for line in lines:
-        output.print(line, soft_wrap=True, markup=False)
+        output.print(line, soft_wrap=True)

@@ -141,9 +141,8 @@ def _network(name: str) -> list[str]:
 
 
 def _print_json(done: ExtractedVideos, out: Path | None) -> None:
-    import json
 
-    from filmstrip.app.cli.console import output
+    from filmstrip.app.cli.console import show_json
 
     summary = {
         "num_videos": len(done.index) + len(done.index.skipped),
@@ -153,7 +152,7 @@ def _print_json(done: ExtractedVideos, out: Path | None) -> None:
         "seconds": round(done.seconds, 3),
         "out": None if out is None else str(out),
     }
-    output.print(json.dumps(summary), soft_wrap=True, markup=False)
+    show_json(summary)
 
 
 def _print_summary(done: ExtractedVideos, out: Path | None) -> None:
@@ -165,7 +164,6 @@ def _print_summary(done: ExtractedVideos, out: Path | None) -> None:
         f"{len(extraction.clips)} clips ({extraction.num_computed} computed, "
         f"{extraction.num_hits} cached): their {done.kept} are in {place}.",
         soft_wrap=True,
-        markup=False,
     )
     if out is None:
         output.print("Give --out to have features as plain files.")
@@ -179,7 +177,7 @@ def _print_failures(done: ExtractedVideos, out: Path | None) -> None:
     shown = done.failed if out is None else done.failed[:_MOST_FAILURES_SHOWN]
     for file in shown:
         path, reason = failure(file, done.index.root)
-        messages.print(f"Failed: {path}: {reason.splitlines()[0]}", soft_wrap=True, markup=False)
+        messages.print(f"Failed: {path}: {reason.splitlines()[0]}", soft_wrap=True)
     where = "" if out is None else f"; {out / 'failed.csv'} names each"
     messages.print(
         f"{len(done.failed)} of {len(done.index) + len(done.index.skipped)} videos could not be "

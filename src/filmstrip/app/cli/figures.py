@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from filmstrip.app.cli.console import output
@@ -43,7 +42,7 @@ def print_figures(metrics: Mapping[str, Any]) -> None:
 def print_leak_warning(metrics: Mapping[str, Any], whose: str = "") -> None:
     """Say above all figures that they leak, if they do."""
     if warning := leak_warning(metrics):
-        output.print(f"[bold yellow]{escape(whose + warning)}[/]", soft_wrap=True)
+        output.print(whose + warning, style="bold yellow", soft_wrap=True)
 
 
 def print_part(split: str, metrics: Mapping[str, Any]) -> None:

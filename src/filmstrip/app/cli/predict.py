@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +75,7 @@ def predict(
 
 
 def _print_json(answer: Prediction, top: int | None) -> None:
-    from filmstrip.app.cli.console import output
+    from filmstrip.app.cli.console import show_json
 
     line = {
         "path": str(answer.path),
@@ -85,7 +84,7 @@ def _print_json(answer: Prediction, top: int | None) -> None:
         "abstains": answer.abstains,
         "probs": answer.top(top or len(answer.probs)),
     }
-    output.print(json.dumps(line), soft_wrap=True, markup=False)
+    show_json(line)
 
 
 def _print_line(answer: Prediction, top: int, width: int) -> None:
@@ -93,7 +92,7 @@ def _print_line(answer: Prediction, top: int, width: int) -> None:
 
     shown = "  ".join(f"{label} {prob:.2f}" for label, prob in answer.top(top).items())
     doubt = "  abstains" if answer.abstains else ""
-    output.print(f"{answer.path!s:<{width}}  {shown}{doubt}", soft_wrap=True, markup=False)
+    output.print(f"{answer.path!s:<{width}}  {shown}{doubt}", soft_wrap=True)
 
 
 def _render(answer: Prediction, source: Path, out: Path) -> None:

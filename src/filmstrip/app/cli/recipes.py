@@ -42,8 +42,8 @@ def recipes(
         messages.print(f"Saved to {save}.", soft_wrap=True)
         return
     if name in RECIPE_NAMES:
-        output.print(describe(name).strip(), markup=False, soft_wrap=True)
+        output.print(describe(name).strip(), soft_wrap=True)
         for deviation in recipe.deviations:
-            output.print(f"\nDeviation: {deviation}", markup=False, soft_wrap=True)
+            output.print(f"\nDeviation: {deviation}", soft_wrap=True)
         output.print()
-    output.print(to_yaml(recipe), markup=False, soft_wrap=True)
+    output.print(to_yaml(recipe), soft_wrap=True)

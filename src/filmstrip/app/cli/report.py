@@ -34,7 +34,7 @@ def report(
     from filmstrip.app.report.page import write_report
 
     page = write_report(run, out, ConsoleReporter())
-    messages.print(f"Report: {page}", soft_wrap=True, markup=False)
+    messages.print(f"Report: {page}", soft_wrap=True)
 
 
 def write_report_if_possible(run: Path, reporter: Reporter) -> None:

@@ -74,7 +74,7 @@ def split(
     """
     from tempfile import TemporaryDirectory
 
-    from filmstrip.app.cli.console import ConsoleReporter, output
+    from filmstrip.app.cli.console import ConsoleReporter, show_json
     from filmstrip.cache import Cache
     from filmstrip.dataset.split_file import write_splits
     from filmstrip.recipes.catalogue import load_recipe
@@ -111,7 +111,7 @@ def split(
             measured = measure(request, Path(folder), reporter=reporter, engine=engine)
     leaks = division.record([pair for part in parts for pair in division.leaks(part)])
     if as_json:
-        output.print_json(data=_as_json(parts, leaks, measured))
+        show_json(_as_json(parts, leaks, measured))
         return
     _print(parts, leaks)
     if measured is not None:
@@ -165,14 +165,13 @@ def _figures(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print(parts: Sequence[VideoIndex], leaks: dict[str, Any]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from filmstrip.app.cli.console import output
     from filmstrip.app.cli.figures import print_leak_warning
 
     print_leak_warning({"leaks": leaks})
-    output.print(f"{escape(parts[0].grouping)}.", soft_wrap=True)
+    output.print(f"{parts[0].grouping}.", soft_wrap=True)
     classes = parts[0].class_names
     columns = ("fold",) if len(parts) > 1 else ()
     table = Table(*columns, "part", "clips", "groups", *classes, box=None, pad_edge=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,7 +73,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a classifier on labelled videos, and measure it on clips it has not seen."""
-    from filmstrip.app.cli.console import ConsoleReporter, messages, output
+    from filmstrip.app.cli.console import ConsoleReporter, messages, show_json
     from filmstrip.app.cli.figures import print_figures
     from filmstrip.app.cli.report import write_report_if_possible
     from filmstrip.recipes.catalogue import load_recipe
@@ -109,7 +108,7 @@ def train(
         raise
     write_report_if_possible(out, reporter)
     if as_json:
-        output.print_json(data=metrics)
+        show_json(metrics)
         return
     print_figures(metrics)
     messages.print(
@@ -132,18 +131,18 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure a finished run again, on its own split or on other labelled videos."""
-    from filmstrip.app.cli.console import ConsoleReporter, messages, output
+    from filmstrip.app.cli.console import ConsoleReporter, messages, show_json
     from filmstrip.app.cli.figures import print_part
     from filmstrip.inference.evaluate import evaluate_run
     from filmstrip.training.run_folder import RunFolder
 
     measured, skipped = evaluate_run(run, data, split, reporter=ConsoleReporter(), engine=engine)
     for file in skipped:
-        messages.print(f"Left out: {file.reason}", soft_wrap=True, markup=False)
+        messages.print(f"Left out: {file.reason}", soft_wrap=True)
     # Other data was not split by the run: what its own split lets through says nothing about them.
     leaks = RunFolder(run).leaks() if data is None else {}
     metrics: dict[str, Any] = {"leaks": leaks, **measured} if leaks else dict(measured)
     if as_json:
-        output.print(json.dumps({"split": split, **metrics}), soft_wrap=True, markup=False)
+        show_json({"split": split, **metrics})
     else:
         print_part(split, metrics)
