@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -137,3 +138,22 @@ def test_ut_interaction_falls_into_its_twenty_sequences() -> None:
     index = open_index(UT_INTERACTION)
     assert index.grouping.startswith("120 clips in 20 groups, by 'seqNN' in the name")
     assert np.bincount(index.labels).tolist() == [20] * 6
+
+
+def test_a_class_whose_name_is_no_text_is_refused_before_anything_is_learnt(
+    tmp_path: Path,
+) -> None:
+    for name in (b"h\xfcpfen", b"gehen"):
+        folder = tmp_path / os.fsdecode(name)
+        folder.mkdir()
+        for clip in ("a.mp4", "b.mp4"):
+            (folder / clip).touch()
+    with pytest.raises(DatasetError, match="is no text in UTF-8") as error:
+        open_index(tmp_path)
+    assert "rename its folder" in error.value.remedy
+
+
+def test_a_file_whose_name_is_no_text_is_a_clip_like_any_other(tmp_path: Path) -> None:
+    folder_of(tmp_path, hug=2, kick=2)
+    (tmp_path / "hug" / os.fsdecode(b"\xff.mp4")).touch()
+    assert len(open_index(tmp_path)) == 5

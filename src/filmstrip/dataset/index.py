@@ -120,8 +120,9 @@ def open_index(
             come from the data itself or from known patterns in the names.
 
     Raises:
-        DatasetError: there is nothing to index, fewer than two classes can be learnt, or the given
-            splits have no train, miss clips, or test classes that train does not have.
+        DatasetError: there is nothing to index, fewer than two classes can be learnt, a class's
+            name is no text, or the given splits have no train, miss clips, or test classes that
+            train does not have.
     """
     data = data.expanduser().absolute()
     listing = _read(data, lists, list_number)
@@ -129,6 +130,7 @@ def open_index(
     labels = {row.label for row in rows}
     if len(labels) < 2:
         raise _too_few_classes(data, listing)
+    _check_names_are_text(data, labels)
     _check_given_splits(data, rows)
     root = data if data.is_dir() else data.parent
     rows.sort(key=lambda row: (row.path.as_posix(), row.packed_index or 0))
@@ -186,6 +188,20 @@ def _too_few_classes(data: Path, listing: Listing) -> DatasetError:
         "two or more classes of two or more clips",
         f"{deeper}add the clips of the other classes.",
     )
+
+
+def _check_names_are_text(data: Path, labels: Iterable[str]) -> None:
+    """Files may have any name, but a class's is written into models, tables and pages."""
+    for label in labels:
+        try:
+            label.encode()
+        except UnicodeEncodeError:
+            raise DatasetError(
+                f"{data}: the name of the class {label!r} is no text in UTF-8",
+                "names of classes that are text",
+                "rename its folder; if the videos come from another system, convmv does it for all "
+                "names at once.",
+            ) from None
 
 
 def _check_given_splits(data: Path, rows: list[VideoRow]) -> None:
