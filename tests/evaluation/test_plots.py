@@ -111,6 +111,12 @@ def test_a_name_may_hold_what_matplotlib_takes_for_mathematics_line_ends_and_no_
     assert picture(tmp_path / "confusion.png").size
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_name_that_the_font_cannot_write_is_no_warning(tmp_path: Path) -> None:
+    plot_confusion([[1, 2], [3, 4]], ["\N{CLAPPER BOARD}", "b"], tmp_path / "confusion.png")
+    assert picture(tmp_path / "confusion.png").size
+
+
 def test_a_confusion_that_does_not_fit_its_names_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="3 class names"):
         plot_confusion([[1, 0], [0, 1]], ["a", "b", "c"], tmp_path / "a.png")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,3 +77,12 @@ def test_before_it_is_known_what_was_left_out_the_run_is_unfinished(
 ) -> None:
     with pytest.raises(RunError, match="unfinished"):
         run.without_skipped(open_index(videos))
+
+
+def test_a_run_folder_whose_path_is_no_text_is_refused_at_once(
+    tmp_path: Path, request_: TrainingRequest
+) -> None:
+    folder = tmp_path / os.fsdecode(b"l\xe4ufe") / "run"
+    folder.mkdir(parents=True)
+    with pytest.raises(RunError, match="is no text in UTF-8"):
+        RunFolder(folder).check(request_, resume=False)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -49,6 +50,17 @@ def test_the_default_recipe_learns_to_tell_motions_apart(
         "majority": pytest.approx(1 / 3),
         "metadata": pytest.approx(1 / 3),
     }
+
+
+def test_a_data_folder_whose_name_is_no_text_is_trained_on_and_found_again(
+    videos: Path, recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(videos, tmp_path / os.fsdecode(b"caf\xe9")))
+    run = RunFolder(tmp_path / "run")
+    metrics = train(TrainingRequest(data=data, recipe=recipe("mean-linear")), run.path)
+    assert run.request().data == data
+    assert evaluate_run(run.path)[0]["accuracy"] == metrics["test"]["accuracy"]
+    assert "`caf?`" in (run.model / "README.md").read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_learnt_from_is_left_out_and_listed_and_the_rest_goes_on(

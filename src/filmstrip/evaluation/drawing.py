@@ -6,6 +6,7 @@ The two colours are told apart by colour-blind readers (Okabe and Ito, Color Uni
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from matplotlib import get_data_path
@@ -32,7 +33,8 @@ def plain(axes: Axes) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write the chart as a PNG, whole or not at all."""
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # the name stands in the tables
         figure.savefig(
             temporary,
             format="png",

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -141,8 +142,15 @@ class RunFolder:
         """See that the folder is free for ``request``.
 
         Raises:
-            RunError: it holds something else, another run, or an unfinished one without ``resume``.
+            RunError: it holds something else, another run, or an unfinished one without ``resume``;
+                or its name is no text, which TensorBoard's writer needs.
         """
+        if str(self.path.absolute()) != os.fsencode(self.path.absolute()).decode(errors="replace"):
+            raise RunError(
+                f"{self.path}: the name of the run folder, or of one above it, is no text in UTF-8",
+                "a folder whose whole path is text",
+                "give another --out.",
+            )
         if self.request_file.is_file():
             self._check_resumable(request, resume)
             return

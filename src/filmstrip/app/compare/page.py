@@ -121,7 +121,8 @@ def write_page(comparison: Comparison, command: Sequence[str], folder: Path) -> 
     baselines = {BASELINES[name]: mean(seeds) for name, seeds in _known(comparison).items()}
     plot_ladder(points, baselines, folder / CHART)
     with replacing(folder / PAGE) as temporary:
-        temporary.write_text(_markdown(comparison, command), encoding="utf-8")
+        text = _markdown(comparison, command)
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def baseline_lines(comparison: Comparison) -> list[tuple[str, str]]:
