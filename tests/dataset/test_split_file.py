@@ -102,3 +102,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError, match=r"splits\.csv: could not be written"):
         write_splits(index_of(*CLIPS), tmp_path / "splits.csv")
+
+
+def test_what_is_no_table_at_all_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text("x" * 200_000)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_splits(tmp_path / "splits.csv", index_of(*CLIPS))

@@ -86,3 +86,14 @@ def test_splits_for_some_clips_only_are_refused(tmp_path: Path) -> None:
     text = "path,label,split\na.mp4,hug,train\nb.mp4,hug,\nc.mp4,kick,train\nd.mp4,kick,test\n"
     with pytest.raises(DatasetError, match=r"1 of 4 clips have no split, such as .*b\.mp4"):
         index_of(tmp_path, text)
+
+
+def test_what_is_no_csv_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"clips\.csv: is no CSV"):
+        index_of(tmp_path, "x" * 200_000)
+
+
+def test_a_csv_that_the_disk_does_not_give_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "clips.csv").symlink_to("/proc/self/mem")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        open_index(tmp_path / "clips.csv")

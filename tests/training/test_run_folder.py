@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,18 @@ def test_a_damaged_request_is_an_error_that_names_the_folder(run: RunFolder, con
     run.request_file.write_text(content)
     with pytest.raises(RunError, match=str(run.path)):
         run.request()
+
+
+def test_a_request_of_another_version_is_an_error_that_says_so(
+    run: RunFolder, request_: TrainingRequest
+) -> None:
+    run.start(request_)
+    stored = json.loads(run.request_file.read_text())
+    stored["request"]["num_replicas"] = 3
+    run.write_json(run.request_file, stored)
+    with pytest.raises(RunError, match="num_replicas") as error:
+        run.request()
+    assert "another version of Filmstrip" in error.value.given
 
 
 def test_folds_come_in_the_order_of_their_numbers(run: RunFolder) -> None:

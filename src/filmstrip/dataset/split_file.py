@@ -80,9 +80,9 @@ def _read(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file)
             columns, rows = reader.fieldnames, list(reader)
-    except OSError as error:
+    except (OSError, csv.Error) as error:
         raise DatasetError(
-            f"{path}: cannot be read ({error.strerror})",
+            f"{path}: cannot be read ({getattr(error, 'strerror', error)})",
             "a splits.csv that a run wrote",
             "check the path.",
         ) from error

@@ -76,10 +76,22 @@ def _read_cells(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str
             "a CSV file in UTF-8",
             "save it again as 'CSV UTF-8'.",
         ) from error
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror})",
+            "a CSV file that this user may read",
+            "change its permissions, or copy it again.",
+        ) from error
     header = text.partition("\n")[0]
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    columns = [name.strip().lower() for name in next(reader, [])]
+    try:
+        lines = [(reader.line_num, values) for values in reader]
+    except csv.Error as error:
+        raise DatasetError(
+            f"{path}: is no CSV ({error})", _COLUMNS, "save the table again as 'CSV UTF-8'."
+        ) from error
+    columns = [name.strip().lower() for name in (lines[0][1] if lines else [])]
     missing = [name for name in needed if name not in columns]
     if missing:
         raise DatasetError(
@@ -88,10 +100,10 @@ def _read_cells(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str
             "add the line of column names, or rename the columns.",
         )
     cells = []
-    for values in reader:
+    for line_number, values in lines[1:]:
         if any(value.strip() for value in values):
             padded = [value.strip() for value in values] + [""] * len(columns)
-            cells.append((reader.line_num, dict(zip(columns, padded, strict=False))))
+            cells.append((line_number, dict(zip(columns, padded, strict=False))))
     return cells
 
 

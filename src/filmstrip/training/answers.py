@@ -97,7 +97,7 @@ def read_predictions(folder: RunFolder, split: str) -> dict[str, ClipAnswer]:
                 for row in csv.DictReader(file)
                 if row["split"] == split
             }
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, csv.Error) as error:
         raise RunError(
             f"{folder.path}: is not a finished run (no readable {folder.predictions_file.name})",
             "the --out folder of a finished 'filmstrip train'",

@@ -110,10 +110,24 @@ class RunFolder:
         return RunFolder(self.path / "folds" / str(number))
 
     def metrics(self) -> dict[str, Any] | None:
-        """The figures of a finished run, else None."""
+        """The figures of a finished run, else None.
+
+        Raises:
+            RunError: they are damaged.
+        """
         if not self.metrics_file.is_file():
             return None
-        metrics: dict[str, Any] = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        try:
+            metrics = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+        except ValueError:
+            metrics = None
+        if not isinstance(metrics, dict):
+            raise RunError(
+                f"{self.metrics_file}: is damaged, no JSON object",
+                "the figures as 'filmstrip train' wrote them",
+                "copy the run folder again; or delete this file and finish the run anew with "
+                "'filmstrip train' and --resume.",
+            )
         return metrics
 
     def leaks(self) -> dict[str, Any]:
@@ -125,12 +139,21 @@ class RunFolder:
         """What the run was asked to do.
 
         Raises:
-            RunError: this is no run folder.
+            RunError: this is no run folder, or one of another version of Filmstrip.
         """
         try:
             stored = json.loads(self.request_file.read_text(encoding="utf-8"))
             return TrainingRequest.model_validate(stored["request"])
-        except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise RunError(
+                f"{self.request_file}: is not understood ({'.'.join(map(str, first['loc']))}: "
+                f"{first['msg']}); another version of Filmstrip wrote it, or a hand",
+                "a run that this version of Filmstrip began",
+                "use the version that the file names; the model folder alone can be asked to "
+                "predict, and to evaluate labelled data that is given.",
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{self.path}: is not a run folder (no readable {self.request_file.name})",
                 "the --out folder of a 'filmstrip train'",
@@ -214,9 +237,9 @@ class RunFolder:
                 encoding="utf-8", errors="surrogateescape", newline=""
             ) as file:
                 skipped = [index.root / row["path"] for row in csv.DictReader(file)]
-        except OSError as error:
+        except (OSError, KeyError, csv.Error) as error:
             raise RunError(
-                f"{self.path}: is an unfinished run (no {self.skipped_file.name})",
+                f"{self.path}: is an unfinished run (no readable {self.skipped_file.name})",
                 "a finished run",
                 "finish it with 'filmstrip train' and --resume.",
             ) from error

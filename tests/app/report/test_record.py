@@ -74,6 +74,36 @@ def test_a_run_that_lacks_a_table_is_refused_by_its_name(
         read_record(run)
 
 
+@pytest.mark.parametrize("name", ["predictions.csv", "splits.csv", "skipped.csv"])
+@pytest.mark.parametrize("content", [b"", bytes(range(256)), b"x" * 200_000])
+def test_a_table_that_is_none_is_refused_by_its_name(
+    finished_run: RunFolder, tmp_path: Path, name: str, content: bytes
+) -> None:
+    run = Path(shutil.copytree(finished_run.path, tmp_path / "run"))
+    (run / name).write_bytes(content)
+    with pytest.raises(RunError, match=f"no readable {name}"):
+        read_record(run)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", ""])
+def test_damaged_figures_are_refused(finished_run: RunFolder, tmp_path: Path, content: str) -> None:
+    run = Path(shutil.copytree(finished_run.path, tmp_path / "run"))
+    (run / "metrics.json").write_text(content)
+    with pytest.raises(RunError, match=r"metrics\.json: is damaged"):
+        read_record(run)
+
+
+def test_figures_of_another_version_are_refused_by_what_they_lack(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    run = RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "run")))
+    metrics = run.metrics() or {}
+    del metrics["calibration"]
+    run.write_json(run.metrics_file, metrics)
+    with pytest.raises(RunError, match="has no 'calibration'; another version"):
+        read_record(run.path)
+
+
 def test_of_many_files_evenly_spread_ones_are_looked_at() -> None:
     clips = [{"path": str(number)} for number in range(1203)]
     places = [int(clip["path"]) for clip in spread(clips)]

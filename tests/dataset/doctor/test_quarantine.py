@@ -78,3 +78,9 @@ def test_a_file_is_set_aside_for_its_first_reason() -> None:
         for kind, cause in (("corrupt", "is broken"), ("exact_duplicates", "is a copy"))
     ]
     assert to_set_aside(findings) == {path: "is broken; mend it"}
+
+
+def test_what_is_no_table_at_all_is_refused(index: VideoIndex, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("x" * 200_000)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        leave_out(index, tmp_path / "bad.csv")

@@ -16,6 +16,8 @@ from filmstrip.training.run_folder import RunFolder, TrainingRequest
 
 Rows = list[dict[str, str]]
 
+_NEEDED = {"baselines", "calibration", "folds"}
+
 
 @dataclass(frozen=True)
 class Record:
@@ -79,32 +81,39 @@ def read_record(run: Path) -> Record:
     """
     folder = RunFolder(run)
     request = folder.request()
-    try:
-        metrics = folder.metrics()
-        if metrics is None or not {"test", "val"} & metrics.keys():
-            raise _unfinished(folder, folder.metrics_file)
-        stored = json.loads(folder.request_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _unfinished(folder, folder.metrics_file) from error
+    metrics = folder.metrics()
+    if metrics is None or not {"test", "val"} & metrics.keys():
+        raise _unfinished(folder, folder.metrics_file)
+    if lacking := sorted(_NEEDED - metrics.keys()):
+        raise RunError(
+            f"{folder.metrics_file}: has no {lacking[0]!r}; another version of Filmstrip wrote it",
+            "the figures of a run that this version trained",
+            "write the page with that version, which run.json names, or train again.",
+        )
+    stored = json.loads(folder.request_file.read_text(encoding="utf-8"))
     folds = folder.folds if metrics["folds"] else []
     return Record(
         folder,
         request,
         metrics,
         stored.get("versions", {}),
-        _read(folder, folder.splits_file),
-        [_read(folder, fold.splits_file) for fold in folds],
-        _read(folder, folder.predictions_file),
-        _read(folder, folder.skipped_file),
+        _read(folder, folder.splits_file, "path", "split"),
+        [_read(folder, fold.splits_file, "path", "split") for fold in folds],
+        _read(folder, folder.predictions_file, "path", "split", "label", "predicted"),
+        _read(folder, folder.skipped_file, "path", "reason"),
     )
 
 
-def _read(folder: RunFolder, path: Path) -> Rows:
+def _read(folder: RunFolder, path: Path, *columns: str) -> Rows:
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
+            reader = csv.DictReader(file)
+            found, rows = reader.fieldnames or (), list(reader)
+    except (OSError, csv.Error) as error:
         raise _unfinished(folder, path) from error
+    if not set(columns) <= set(found):
+        raise _unfinished(folder, path)
+    return rows
 
 
 def _unfinished(folder: RunFolder, path: Path) -> RunError:

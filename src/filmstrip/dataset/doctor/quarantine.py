@@ -70,9 +70,9 @@ def _read(file: Path) -> list[dict[str, str]]:
     try:
         with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
             rows = list(csv.DictReader(lines))
-    except OSError as error:
+    except (OSError, csv.Error) as error:
         raise DatasetError(
-            f"--quarantine {file}: cannot be read ({error.strerror})",
+            f"--quarantine {file}: cannot be read ({getattr(error, 'strerror', error)})",
             "a list that 'filmstrip doctor --quarantine' wrote",
             "check the path.",
         ) from error
