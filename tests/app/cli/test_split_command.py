@@ -127,3 +127,19 @@ def test_an_accuracy_that_copies_alone_give_is_measured_as_a_leak(
     # With 24 recordings the spread is wide: chance, one half, is in one interval, below the other.
     assert random["interval"][0] > 0.5
     assert grouped["interval"][0] <= 0.5 <= grouped["interval"][1]
+
+
+def test_many_classes_are_counted_where_a_column_for_each_could_not_be_read(
+    tmp_path: Path, filmstrip: Filmstrip
+) -> None:
+    for label in range(60):
+        (tmp_path / f"class{label}").mkdir()
+        for clip in range(10):
+            (tmp_path / f"class{label}" / f"{clip}.mp4").write_bytes(b"%d %d" % (label, clip))
+    ended = filmstrip("split", tmp_path, "--no-near-duplicates")
+    assert ended.exit_code == 0, ended.stderr
+    table = [line.split() for line in ended.stdout.splitlines()[-4:]]
+    assert table[0] == ["part", "clips", "groups", "classes", "fewest", "clips", "of", "one"]
+    assert [line[0] for line in table[1:]] == ["train", "val", "test"]
+    assert [line[3] for line in table[1:]] == ["60", "60", "60"]
+    assert sum(int(line[1]) for line in table[1:]) == 600

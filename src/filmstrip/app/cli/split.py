@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from filmstrip.training.leak_measure import LeakMeasure
 
 
+_MOST_CLASS_COLUMNS = 10
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command(
@@ -174,10 +177,15 @@ def _print(parts: Sequence[VideoIndex], leaks: dict[str, Any]) -> None:
     output.print(f"{parts[0].grouping}.", soft_wrap=True)
     classes = parts[0].class_names
     columns = ("fold",) if len(parts) > 1 else ()
-    table = Table(*columns, "part", "clips", "groups", *classes, box=None, pad_edge=False)
+    is_wide = len(classes) > _MOST_CLASS_COLUMNS
+    counted = ("classes", "fewest clips of one") if is_wide else classes
+    table = Table(*columns, "part", "clips", "groups", *counted, box=None, pad_edge=False)
     for number, part in enumerate(parts, start=1):
         for side, held in _sides(part).items():
-            cells = (side, held["num_clips"], held["num_groups"], *held["classes"].values())
+            counts = tuple(held["classes"].values())
+            if is_wide:
+                counts = (sum(map(bool, counts)), min(filter(None, counts)))
+            cells = (side, held["num_clips"], held["num_groups"], *counts)
             table.add_row(*map(str, (number, *cells) if columns else cells))
     output.print(table)
 
