@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from filmstrip.app.cli.options import DataArgument, RecipeOption, SetOption
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from filmstrip.dataset.rows import VideoRow
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,7 +50,7 @@ def pack(
     }
     with ConsoleReporter().phase("Packing", len(index)) as advance:
 
-        def read(row):  # type: ignore[no-untyped-def]
+        def read(row: VideoRow) -> NDArray[np.uint8]:
             advance("")
             return reader.read(row)[0]
 

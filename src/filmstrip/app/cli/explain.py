@@ -52,7 +52,7 @@ def explain(
     What is orange speaks for the class, what is blue against it. This tells what the model looked
     at, right or wrong; it does not tell what is true, nor what the model would say of another clip.
     """
-    from filmstrip.app.cli.console import messages, output
+    from filmstrip.app.cli.console import messages, output, show_json
     from filmstrip.inference.explain import check_installed
     from filmstrip.inference.explain import explain as explain_video
     from filmstrip.inference.explain_pictures import write_overlay, write_strip
@@ -64,13 +64,13 @@ def explain(
     explanation = explain_video(classifier, video, label, method.value)
     folder = out or Path(f"{video.stem}_explained")
     spec = classifier.spec
-    text = json.dumps(_content(explanation), indent=2)
+    content = _content(explanation)
     with replacing(folder / "explanation.json") as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     write_strip(explanation, video, spec.sampling, spec.framing, folder / "strip.png")
     write_overlay(explanation, video, spec.framing, folder / "overlay.mp4")
     if as_json:
-        output.print(text, soft_wrap=True)
+        show_json(content)
     else:
         output.print(_sentence(explanation), soft_wrap=True)
     messages.print(
