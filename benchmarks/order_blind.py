@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex, open_index
 from filmstrip.evaluation.metrics import evaluate, summarise_folds
 from filmstrip.features.store import FeatureStore
@@ -35,7 +36,7 @@ def shuffled_cache(data: Path, recipe: Recipe, cache: Path) -> Path:
     All views of a clip are shuffled alike, so that nothing but order is lost.
     """
     found = extract_videos([data], recipe)
-    shuffled = FeatureStore(cache / "features")
+    shuffled = FeatureStore(Cache(cache).features)
     for seed, row in enumerate(found.index.rows):
         for key in found.extraction[row].keys:
             entry = found.store.entry(key)
