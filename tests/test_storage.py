@@ -56,6 +56,14 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_that_vanishes_meanwhile_is_a_storage_error(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "file.txt"
+    with pytest.raises(StorageError, match="No such file") as error, replacing(path) as temporary:
+        path.parent.rmdir()
+        temporary.write_text("too late")
+    assert error.value.expected == "a folder that is there until the work is done"
+
+
 def test_a_file_that_outgrows_its_limit_is_a_storage_error_and_leaves_the_old_one(
     tmp_path: Path, largest_file
 ) -> None:

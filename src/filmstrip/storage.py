@@ -29,6 +29,9 @@ _REFUSED = (
 )
 
 
+_GONE = (errno.ENOENT, errno.ESTALE, errno.EIO)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn the operating system's refusal to write below ``path`` into a ``StorageError``."""
@@ -47,6 +50,12 @@ def writing(path: Path) -> Iterator[None]:
                 f"{path}: could not be written ({error.strerror})",
                 "a folder that this user may write to",
                 "change its permissions or choose another folder.",
+            ) from error
+        if error.errno in _GONE:
+            raise StorageError(
+                f"{path}: could not be written ({error.strerror})",
+                "a folder that is there until the work is done",
+                "see whether something removes it, or its disk fails; or choose another folder.",
             ) from error
         raise
 
