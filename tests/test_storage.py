@@ -58,9 +58,14 @@ def test_a_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> 
 
 def test_a_folder_that_vanishes_meanwhile_is_a_storage_error(tmp_path: Path) -> None:
     path = tmp_path / "run" / "file.txt"
-    with pytest.raises(StorageError, match="No such file") as error, replacing(path) as temporary:
-        path.parent.rmdir()
-        temporary.write_text("too late")
+
+    def write_too_late() -> None:
+        with replacing(path) as temporary:
+            path.parent.rmdir()
+            temporary.write_text("too late")
+
+    with pytest.raises(StorageError, match="No such file") as error:
+        write_too_late()
     assert error.value.expected == "a folder that is there until the work is done"
 
 
