@@ -41,6 +41,7 @@ class RtspServer:
         port: on this machine; a free one if 0.
         transport: the one that is offered; the other is refused, as firewalls and cameras do.
         credentials: ``user:password`` to ask for; none if empty.
+        is_paced: send frames when they are due, not as fast as can be.
     """
 
     def __init__(
@@ -49,10 +50,12 @@ class RtspServer:
         port: int = 0,
         transport: Literal["tcp", "udp"] = "tcp",
         credentials: str = "",
+        is_paced: bool = False,
     ) -> None:
         self.scripts = scripts
         self.transport = transport
         self.credentials = credentials
+        self.is_paced = is_paced
         self.num_plays = 0
         self.is_closing = threading.Event()
         self._connections: list[socket.socket] = []
@@ -183,12 +186,15 @@ class _Viewer(StreamRequestHandler):
                 if not isinstance(part, bytes):
                     self._wait(part)
                     continue
-                ticks = 0
+                ticks = before = 0
                 for ticks, unit in access_units(part):
+                    if self.server_of.is_paced:
+                        self._wait((ticks - before) / _CLOCK_RATE)
+                    before = ticks
                     for payload, is_last in _payloads(unit):
                         self._send(0, _rtp(payload, is_last, number, timestamp + ticks))
                         number += 1
-                timestamp += ticks
+                timestamp += ticks + _CLOCK_RATE // 10
             goodbye = struct.pack(">BBHI", 0x81, 203, 1, _SOURCE)
             self._send(1, _sender_report(timestamp) + goodbye)
 

@@ -24,7 +24,7 @@ from filmstrip.inference.timeline import Timeline
 from filmstrip.model.classifier import VideoClassifier, load_classifier, probabilities
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.storage import default_cache
-from filmstrip.video.sampling import sample_indices
+from filmstrip.video.sampling import RateSampling, sample_indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,12 @@ class Predictor:
         Without it, a runtime is used that was tried before on this machine, or eager PyTorch.
         """
         self._engine.expect(num_frames * len(self.spec.views))
+
+    def expect_clips(self, number: int) -> None:
+        """Say that so many clips are to come, of any length."""
+        sampling = self.spec.sampling
+        is_rate = isinstance(sampling, RateSampling)
+        self.expect(number * (sampling.max_frames if is_rate else sampling.num_frames))
 
     def predict(self, path: str | Path) -> Prediction:
         """The answer to one video file.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from filmstrip.app.cli.train import AnswerEngineOption
+
 if TYPE_CHECKING:
     from filmstrip.inference.timeline import TimelineStep
 
@@ -60,6 +62,7 @@ def timeline(
             help="Answer pauses, too, in which the picture stands still; for classes that can.",
         ),
     ] = False,
+    engine: AnswerEngineOption = "auto",
     enter: Annotated[
         float, typer.Option(help="Probability from which a class begins a segment.")
     ] = 0.6,
@@ -104,7 +107,7 @@ def timeline(
         )
     if embed:
         check_embeddable(video)
-    predictor = load(run)
+    predictor = load(run, engine, note=say)
     reader = LiveVideo(file_address(str(video)), say)
     steps = predictor.timeline(window, stills).steps(reader)
     if probs is not None:
