@@ -57,9 +57,7 @@ def test_a_cameras_frames_and_times_are_those_that_it_sends(
     assert (said, video.num_corrupt) == ([], 0)
 
 
-def test_large_frames_come_in_many_packets(
-    serve_rtsp: Serve, transport_stream: Encode
-) -> None:
+def test_large_frames_come_in_many_packets(serve_rtsp: Serve, transport_stream: Encode) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (10, 240, 320, 3), dtype=np.uint8)
     video, said = _watch(serve_rtsp([transport_stream(noise)]).address, is_tried_again=False)
     frames = [frame for _, frame in video.frames()]

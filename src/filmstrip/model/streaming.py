@@ -1,8 +1,8 @@
 """Heads one frame at a time: state in, state out, for as long as frames come.
 
 After each step the logits are those that the head gives to the clip up to that frame. A step costs
-the same however many came before it, and a state is never changed, so an older one stays valid. Each
-row of a state is a sequence of its own, however long, so rows of several states can share a step.
+the same however many came before it, and a state is never changed, so an older one stays valid.
+Each row of a state is a sequence of its own, however long, so rows of several states share a step.
 """
 
 from __future__ import annotations
@@ -210,9 +210,7 @@ def _begin_member(member: nn.Module, features: Tensor) -> MemberState:
     return MemberState(tuple((part,) * num_parts for part in zeros), RunningPool.empty(zeros[-1]))
 
 
-def _step_member(
-    member: nn.Module, x: Tensor, before: MemberState
-) -> tuple[Tensor, MemberState]:
+def _step_member(member: nn.Module, x: Tensor, before: MemberState) -> tuple[Tensor, MemberState]:
     """Logits (B, K) after a frame of which the member reads ``x`` (B, width)."""
     if isinstance(member, MeanLinearHead):
         pool = before.pool.add(x, None)

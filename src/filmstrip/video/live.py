@@ -74,7 +74,7 @@ class LiveVideo:
         self._size: tuple[int, int] | None = None
 
     def likely_seconds(self) -> float:
-        """For how long it is likely to go on: a file as its header says, anything else half an hour."""
+        """How long it is likely to go on: a file as its header says, all else for half an hour."""
         if self.address.kind != "file":
             return _ENDLESS_SECONDS
         try:
