@@ -2,10 +2,11 @@
 
     python benchmarks/long_recording.py [MINUTES] [RUN]
 
-The recording is made of the demo's motions in random order with pauses between them, 160×120 pixels,
-25 frames a second, H.264. Without a run, the default recipe's model answers, whose weights do not
-matter here. The command runs by itself, as a user calls it, on one core; its highest resident
-memory is what the system kept of it. The table that is printed stands in docs/streaming.md.
+The recording is made of the demo's motions in random order with pauses between them, 160×120
+pixels, 25 frames a second, H.264. Without a run, the default recipe's model answers, whose weights
+do not matter here. The command runs by itself, as a user calls it, on one core; its highest
+resident memory is what the system kept of it. The table that is printed stands in
+docs/streaming.md.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from filmstrip.features.engine import EngineChoice
@@ -45,6 +46,7 @@ def default_classifier() -> VideoClassifier:
         scaler=recipe.scaler,
         head=recipe.head,
     )
+    torch.manual_seed(0)  # the graph that is kept fits the next time
     return VideoClassifier(spec).eval()
 
 

@@ -90,8 +90,10 @@ class Predictor:
     def expect_clips(self, number: int) -> None:
         """Say that so many clips are to come, of any length."""
         sampling = self.spec.sampling
-        is_rate = isinstance(sampling, RateSampling)
-        self.expect(number * (sampling.max_frames if is_rate else sampling.num_frames))
+        if isinstance(sampling, RateSampling):
+            self.expect(number * sampling.max_frames)
+        else:
+            self.expect(number * sampling.num_frames)
 
     def predict(self, path: str | Path) -> Prediction:
         """The answer to one video file.

@@ -61,11 +61,12 @@ def read_together(readings: Sequence[Reading], features: Sequence[Tensor]) -> li
     Returns:
         Logits (K,) of each.
     """
-    carried = [one for one in zip(readings, features, strict=True) if isinstance(one[0], _Carried)]
+    videos = list(zip(readings, features, strict=True))
+    carried = [(one, shown) for one, shown in videos if isinstance(one, _Carried)]
     stepped = iter(_step_together(carried))
     return [
         next(stepped) if isinstance(reading, _Carried) else reading.read(shown)
-        for reading, shown in zip(readings, features, strict=True)
+        for reading, shown in videos
     ]
 
 

@@ -119,7 +119,7 @@ def map_tensors(function: Callable[..., Tensor], *trees: Tree) -> Tree:
     if isinstance(first, Tensor):
         return function(*trees)  # type: ignore[return-value]
     if isinstance(first, tuple):
-        mapped = [map_tensors(function, *parts) for parts in zip(*trees, strict=True)]  # type: ignore[call-overload]
+        mapped = [map_tensors(function, *parts) for parts in zip(*trees, strict=True)]
         return tuple(mapped)  # type: ignore[return-value]
     parts = {
         field.name: map_tensors(function, *(getattr(tree, field.name) for tree in trees))

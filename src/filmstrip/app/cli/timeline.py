@@ -91,7 +91,6 @@ def timeline(
         writer_for,
         writing_steps,
     )
-    from filmstrip.inference.timeline_plot import plot_timeline
     from filmstrip.video.address import file_address
     from filmstrip.video.live import LiveVideo
 
@@ -127,6 +126,8 @@ def timeline(
     for path in out or []:
         write_segments(path, segments, str(video))
     if plot is not None:
+        from filmstrip.inference.timeline_plot import plot_timeline
+
         plot_timeline(drawn, segments, predictor.class_names, plot)
     if html is not None:
         write_timeline_page(html, video, segments, reader.end_seconds, embed)
