@@ -109,7 +109,6 @@ def test_a_server_is_watched_and_waited_for(
     assert server.num_connections == 1
 
 
-@pytest.mark.parametrize("kind", ["container", "raw"])
 def test_a_camera_is_watched_over_rtsp_until_it_says_goodbye(
     filmstrip: Filmstrip,
     finished_run: RunFolder,
@@ -157,6 +156,7 @@ def test_an_engine_that_cannot_answer_is_refused(
         assert "onnxruntime-fp32" in ended.stderr
 
 
+@pytest.mark.parametrize("kind", ["container", "raw"])
 def test_standard_input_is_watched(
     finished_run: RunFolder,
     clip: Path,
