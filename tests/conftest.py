@@ -10,11 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 import pytest
+from rtsp_server import RtspServer
 
 from filmstrip.recipes.catalogue import load_recipe
 from filmstrip.recipes.recipe import Recipe
@@ -254,6 +255,20 @@ def serve() -> Iterator[Callable[..., LiveServer]]:
     for server in servers:
         with suppress(OSError):
             server.close()
+
+
+@pytest.fixture
+def serve_rtsp() -> Iterator[Callable[..., RtspServer]]:
+    """``serve_rtsp(script, script, …, port=0)``: an RTSP server that these tests close."""
+    servers: list[RtspServer] = []
+
+    def start(*scripts: list[bytes | float | None], **settings: Any) -> RtspServer:
+        servers.append(RtspServer(list(scripts), **settings))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_clips_of_any_length_get_their_own_features_back_in_order(lengths: list[
 
 def test_a_runtime_built_for_full_batches_takes_any_number_of_frames(tmp_path: Path) -> None:
     backbone = seeded(LITE0)
-    choice = EngineChoice("onnxruntime-fp32", tmp_path)
+    choice = EngineChoice("openvino-fp32", tmp_path)
     engine = Engine(backbone, CPU, batch_size=4, choice=choice)
     frames = frames_of(6)
     torch.testing.assert_close(
@@ -129,7 +129,7 @@ def test_much_work_is_worth_a_trial_which_is_remembered(tmp_path: Path) -> None:
         return engine
 
     first = embed()
-    (book,) = tmp_path.iterdir()
+    (book,) = tmp_path.glob("*.json")
     written = book.read_bytes()
     second = embed()
     assert first.runtime == second.runtime
@@ -187,3 +187,37 @@ def test_a_frame_that_memory_does_not_hold_is_an_error_that_says_what_to_do() ->
 def test_an_unknown_engine_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="--engine tensorrt-int1"):
         Engine(seeded(LITE0), CPU, choice=EngineChoice("tensorrt-int1", tmp_path))
+
+
+def _for_answers(folder: Path, said: list[str]) -> Engine:
+    choice = EngineChoice("auto", folder, said.append, is_for_answers=True)
+    return Engine(seeded(LITE0), torch.device("cpu"), choice=choice)
+
+
+def test_answers_run_eagerly_until_a_faster_runtime_was_worth_its_trial(tmp_path: Path) -> None:
+    said: list[str] = []
+    few = _for_answers(tmp_path, said)
+    expected = few.embed(frames_of(3))
+    assert (few.runtime.name, said, list(tmp_path.iterdir())) == ("eager-fp32", [], [])
+    many = _for_answers(tmp_path, said)
+    many.expect(1e9)
+    torch.testing.assert_close(many.embed(frames_of(3)), expected, rtol=1e-4, atol=1e-4)
+    assert set(many.trials) == {"eager-fp32", "onnxruntime-fp32"}
+    assert len(said) == 1
+    assert len(list(tmp_path.glob("*.onnx"))) == 1
+
+
+def test_what_was_tried_is_used_for_a_lone_frame_too_and_starts_from_the_kept_graph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _for_answers(tmp_path, [])
+    first.expect(1e9)
+    first.embed(frames_of(4))
+    fastest = max(first.trials.values(), key=lambda trial: trial.frames_per_second)
+    monkeypatch.setattr("filmstrip.features.kept_graph.onnx_graph", None)  # exports no more
+    later = _for_answers(tmp_path, [])
+    features = later.embed(frames_of(1))
+    assert later.runtime.name == fastest.runtime
+    torch.testing.assert_close(
+        features, Engine(seeded(LITE0)).embed(frames_of(1)), rtol=1e-4, atol=1e-4
+    )

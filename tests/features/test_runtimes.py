@@ -69,3 +69,18 @@ def test_an_unknown_runtime_is_refused_with_the_nearest_name() -> None:
         find_runtime("eager-fp23", CPU)
     assert "eager-fp32" in refusal.value.remedy
     assert "filmstrip[engines]" in refusal.value.expected
+
+
+def test_a_runtime_that_wants_no_full_batches_takes_any_number_of_frames(
+    backbone: Backbone, frames: torch.Tensor
+) -> None:
+    expected = start(EAGER, backbone, CPU, frames)(frames)
+    for runtime in runtimes(CPU):
+        if not runtime.is_for_answers:
+            continue
+        for first in (1, 4):
+            run = start(runtime, backbone, CPU, frames[:first])
+            for number in (1, 2, 3, 4):
+                torch.testing.assert_close(
+                    run(frames[:number]), expected[:number], rtol=1e-3, atol=1e-3
+                )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import resource
 from itertools import pairwise
 from pathlib import Path
 
@@ -99,6 +100,18 @@ def test_every_frame_passes_through_the_network_at_most_once(
     _steps(predictor.timeline(window_seconds=1), path)
     assert sum(batches) == 36  # ten a second of 3.6 seconds
     assert max(batches) == 16
+
+
+def test_memory_does_not_grow_with_the_recording(predictor: Predictor, tmp_path: Path) -> None:
+    def peak_kibibytes(number: int) -> int:
+        path, _ = _recording(tmp_path, number)
+        for _ in predictor.timeline(window_seconds=1).steps(LiveVideo(file_address(str(path)))):
+            pass
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    _recording(tmp_path, 1500)  # what encoding takes is not the timeline's
+    before = peak_kibibytes(200)
+    assert peak_kibibytes(1500) - before < 8 * 1024  # the pictures alone are 14 MB
 
 
 def test_a_model_that_spreads_its_frames_needs_a_window_and_sees_it_as_a_clip(

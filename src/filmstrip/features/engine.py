@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from filmstrip.errors import EngineError, FilmstripError
 from filmstrip.features.batching import Batching, Item
+from filmstrip.features.kept_graph import start_kept
 from filmstrip.features.quantised import start_quantised
 from filmstrip.features.runtimes import EAGER, INT8, Run, Runtime, find_runtime, runtimes, start
 from filmstrip.features.trial import Trial, TrialBook, fastest, first_line, run_trials
@@ -50,11 +51,14 @@ class EngineChoice:
         name: a runtime, such as ``compiled-bf16``, or ``auto`` for the one that measures fastest.
         trials: folder in which what was measured is remembered, and calibrated copies are kept.
         note: hears in a sentence what was picked, and why.
+        is_for_answers: pick among what computes in float32 and takes any number of frames a pass,
+            so that answers agree wherever they are asked for, and a lone frame is not padded.
     """
 
     name: str
     trials: Path
     note: Callable[[str], None] = lambda _sentence: None
+    is_for_answers: bool = False
 
 
 class Engine:
@@ -88,7 +92,11 @@ class Engine:
         self._is_forced = choice is not None and choice.name != "auto"
         if choice is not None and self._is_forced:
             self.runtime = find_runtime(choice.name, self.device)
+            if choice.is_for_answers:
+                _check_answers(self.runtime)
+                self.batch_size = 1 if self.runtime.wants_full_batches else self.batch_size
         self._sample = _no_frames
+        self._num_expected = 0.0
         self._run: Run | None = None
 
     def accepts(self, precision: str) -> bool:
@@ -100,11 +108,19 @@ class Engine:
             return precision == self.runtime.precision
         return precision != INT8.precision
 
+    def expect(self, num_frames: float) -> None:
+        """Say roughly how many frames will come to ``embed``: many are worth a runtime's trial."""
+        self._num_expected = num_frames
+        self._is_settled = self._choice is None or self._is_forced
+
     def embed(self, frames: NDArray[np.uint8]) -> Tensor:
         """Features (N, D) float32, on the CPU, of ``frames`` (N, H, W, 3) uint8."""
         if not len(frames):
             return torch.empty(0, self.num_features)
-        return self._embed_batch(torch.from_numpy(np.ascontiguousarray(frames)))
+        batch = torch.from_numpy(np.ascontiguousarray(frames))
+        if self._choice is not None and self._choice.is_for_answers and not self._is_settled:
+            self._make_ready(batch, lambda: self._num_expected)
+        return self._embed_batch(batch)
 
     def embed_views(self, frames: NDArray[np.uint8], views: Sequence[View]) -> Tensor:
         """Features (V, N, D), as ``embed`` gives them, of the frames in each of the views."""
@@ -197,7 +213,7 @@ class Engine:
             return frames
         return torch.cat([frames, frames[-1:].expand(num_missing, -1, -1, -1)])
 
-    def _make_ready(self, batch: Tensor, num_frames_left: Callable[[], int]) -> None:
+    def _make_ready(self, batch: Tensor, num_frames_left: Callable[[], float]) -> None:
         """Pick the runtime, once, and start it: here, where Ctrl-C ends even a compiler."""
         if self._choice is not None and not self._is_settled:
             self._is_settled = True
@@ -208,24 +224,34 @@ class Engine:
     def _start_first(self, batch: Tensor) -> None:
         self._run = self._start_picked(self._filled(batch[: self.batch_size]))
 
-    def _settle(self, choice: EngineChoice, batch: Tensor, num_frames: int) -> None:
+    def _settle(self, choice: EngineChoice, batch: Tensor, num_frames: float) -> None:
         """Try what could pay for so many frames, and take what was fastest."""
-        if num_frames < _FEWEST_BATCHES * self.batch_size:
-            return
+        is_little = num_frames < _FEWEST_BATCHES * self.batch_size
         batch = batch[: self.batch_size]
-        network = repr((self.fingerprint(), tuple(batch.shape)))
-        book = TrialBook(choice.trials, network, self.device)
+        candidates, shape = runtimes(self.device), tuple(batch.shape)
+        if choice.is_for_answers:
+            candidates = [runtime for runtime in candidates if runtime.is_for_answers]
+            shape = shape[1:]
+        elif is_little:
+            return
+        book = TrialBook(choice.trials, repr((self.fingerprint(), shape)), self.device)
         known = book.read()
+        if is_little and not known:
+            return
         self.trials, self._run = run_trials(
-            runtimes(self.device),
+            candidates,
             known,
             lambda runtime: self._start(runtime, batch),
             batch,
             num_frames,
         )
+        if choice.is_for_answers:  # the next start reads the kept graph, in a moment
+            self.trials = {
+                name: replace(trial, start_up_seconds=0.0) for name, trial in self.trials.items()
+            }
         if self.trials != known:
             book.write(self.trials)
-        best = fastest(self.trials, num_frames)
+        best = fastest(self.trials, max(num_frames, 1))
         if best is not None:
             self.runtime = find_runtime(best.runtime, self.device)
             choice.note(_sentence(best, self.trials[EAGER.name]))
@@ -236,6 +262,8 @@ class Engine:
             return start_quantised(
                 self.backbone, self.fingerprint(), batch, copies, self._sample, note
             )
+        if runtime.kind == "onnxruntime" and self._choice is not None:
+            return start_kept(self.backbone, self.fingerprint(), batch, self._choice.trials)
         return start(runtime, self.backbone, self.device, batch)
 
     def _start_picked(self, batch: Tensor) -> Run:
@@ -250,6 +278,15 @@ class Engine:
                 "a network that this runtime takes",
                 "use --engine auto, which leaves out what does not work.",
             ) from error
+
+
+def _check_answers(runtime: Runtime) -> None:
+    if runtime == INT8:
+        raise EngineError(
+            f"--engine {runtime.name}: is not for answers to new videos",
+            "auto, or a runtime of floats, such as eager-fp32 or onnxruntime-fp32",
+            "'filmstrip export RUN --int8' writes a model in 8-bit integers that checks itself.",
+        )
 
 
 def _no_frames() -> NDArray[np.uint8]:

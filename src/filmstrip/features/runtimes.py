@@ -55,7 +55,12 @@ class Runtime:
     @property
     def wants_full_batches(self) -> bool:
         """Whether it is built for one number of frames a pass."""
-        return self.kind != "eager"
+        return self.kind not in ("eager", "onnxruntime")
+
+    @property
+    def is_for_answers(self) -> bool:
+        """Whether it gives float32's numbers for however many frames there are at the moment."""
+        return self.precision == "fp32" and not self.wants_full_batches
 
 
 EAGER = Runtime("eager", "fp32")
@@ -106,7 +111,8 @@ def start(runtime: Runtime, backbone: Backbone, device: torch.device, frames: Te
         runtime: how; any but ``INT8``.
         backbone: in evaluation, on ``device``; it is left as it is.
         device: where.
-        frames: (N, H, W, 3) uint8, of the shape that every pass will have.
+        frames: (N, H, W, 3) uint8, of the shape that every pass will have; N may change where the
+            runtime does not want full batches.
 
     Raises:
         Exception: whatever the runtime raises where it cannot take this network.
@@ -114,7 +120,7 @@ def start(runtime: Runtime, backbone: Backbone, device: torch.device, frames: Te
     if runtime.kind == "openvino":
         return openvino_run(openvino_model(backbone, frames), runtime.precision)
     if runtime.kind == "onnxruntime":
-        return _onnxruntime(backbone, frames)
+        return onnxruntime_run(onnx_graph(backbone, frames))
     network = _FramesToFeatures(backbone, frames[:1].to(device), runtime.precision)
     if runtime.kind == "compiled":
         # Frozen weights let the compiler lay them out for the processor.
@@ -168,14 +174,19 @@ def _precisions(device: torch.device) -> list[Precision]:
     return ["fp32", *(p for p, names in lower.items() if any(able.get(name) for name in names))]
 
 
-def _onnxruntime(backbone: Backbone, frames: Tensor) -> Run:
+def onnx_graph(backbone: Backbone, frames: Tensor) -> bytes:
+    """The backbone in ONNX, for any number of frames as large as ``frames`` (N, H, W, 3)."""
+    # Of an axis of length 1 torch would take for granted that it has no other.
+    return _onnx(backbone, frames[:1].expand(2, -1, -1, -1), {0: torch.export.Dim("frames")})
+
+
+def onnxruntime_run(graph: bytes) -> Run:
+    """A graph of ``onnx_graph`` in ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(
-        _onnx(backbone, frames), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     (name,) = (read.name for read in session.get_inputs())
     return lambda frames: torch.from_numpy(session.run(None, {name: frames.numpy()})[0])
 
@@ -205,10 +216,16 @@ def openvino_run(model: Any, precision: Precision = "fp32") -> Run:
     return lambda frames: torch.from_numpy(compiled(frames.numpy())[0].copy())
 
 
-def _onnx(backbone: Backbone, frames: Tensor) -> bytes:
+def _onnx(
+    backbone: Backbone, frames: Tensor, free_axes: dict[int, torch.export.Dim] | None = None
+) -> bytes:
     with torch.no_grad(), silence():
         program = torch.onnx.export(
-            _FramesToFeatures(backbone, frames[:1]), (frames,), dynamo=True, verbose=False
+            _FramesToFeatures(backbone, frames[:1]),
+            (frames,),
+            dynamic_shapes=None if free_axes is None else (free_axes,),
+            dynamo=True,
+            verbose=False,
         )
     if program is None:
         raise RuntimeError("torch.onnx gave no program")

@@ -63,7 +63,7 @@ class Trial:
         """Whether its features may stand for those of eager float32."""
         return not self.failure and self.cosine >= LEAST_COSINE
 
-    def seconds(self, num_frames: int) -> float:
+    def seconds(self, num_frames: float) -> float:
         """What starting it and running so many frames would take."""
         return self.start_up_seconds + num_frames / self.frames_per_second
 
@@ -101,7 +101,7 @@ class TrialBook:
             temporary.write_text(json.dumps(content, indent=2))
 
 
-def fastest(trials: dict[str, Trial], num_frames: int) -> Trial | None:
+def fastest(trials: dict[str, Trial], num_frames: float) -> Trial | None:
     """The sound trial whose runtime would finish ``num_frames`` first; None if there is none."""
     sound = [trial for trial in trials.values() if trial.is_sound]
     return min(sound, key=lambda trial: trial.seconds(num_frames), default=None)
@@ -112,7 +112,7 @@ def run_trials(
     known: dict[str, Trial],
     start: Callable[[Runtime], Run],
     frames: Tensor,
-    num_frames: int,
+    num_frames: float,
 ) -> tuple[dict[str, Trial], Run | None]:
     """Try each candidate that is not known yet and whose trial could pay.
 
@@ -144,7 +144,7 @@ def run_trials(
 
 
 def _is_worth_trying(
-    runtime: Runtime, trials: dict[str, Trial], frames: Tensor, num_frames: int
+    runtime: Runtime, trials: dict[str, Trial], frames: Tensor, num_frames: float
 ) -> bool:
     best = fastest(trials, num_frames)
     if best is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,18 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from filmstrip.cache import Cache
 from filmstrip.dataset.folders import is_video
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import NoVideoError
 from filmstrip.evaluation.calibration import is_answered
-from filmstrip.features.engine import Engine
+from filmstrip.features.engine import Engine, EngineChoice
 from filmstrip.features.source import ClipReader
 from filmstrip.inference.reading import carried, chunked
 from filmstrip.inference.stream import Stream
 from filmstrip.inference.timeline import Timeline
 from filmstrip.model.classifier import VideoClassifier, load_classifier, probabilities
 from filmstrip.model.specs import ClassifierSpec
-from filmstrip.video.sampling import sample_indices
+from filmstrip.video.sampling import RateSampling, sample_indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,12 @@ class Predictor:
 
     Args:
         classifier: a trained one, as ``load_classifier`` gives it.
+        choice: how the runtime of the backbone is picked; eager float32 if not given.
     """
 
-    def __init__(self, classifier: VideoClassifier) -> None:
+    def __init__(self, classifier: VideoClassifier, choice: EngineChoice | None = None) -> None:
         self.spec = classifier.spec
-        self._engine = Engine(classifier.backbone)
+        self._engine = Engine(classifier.backbone, choice=choice)
         self._sequence = classifier.sequence.eval()
         self._reader = ClipReader(self.spec.sampling, self.spec.framing)
 
@@ -77,6 +79,21 @@ class Predictor:
     def class_names(self) -> tuple[str, ...]:
         """The classes that it tells apart."""
         return self.spec.class_names
+
+    def expect(self, num_frames: float) -> None:
+        """Say roughly how many sampled frames are to come: many are worth a fast runtime's start.
+
+        Without it, a runtime is used that was tried before on this machine, or eager PyTorch.
+        """
+        self._engine.expect(num_frames * len(self.spec.views))
+
+    def expect_clips(self, number: int) -> None:
+        """Say that so many clips are to come, of any length."""
+        sampling = self.spec.sampling
+        if isinstance(sampling, RateSampling):
+            self.expect(number * sampling.max_frames)
+        else:
+            self.expect(number * sampling.num_frames)
 
     def predict(self, path: str | Path) -> Prediction:
         """The answer to one video file.
@@ -146,14 +163,28 @@ class Predictor:
         return Prediction.of_logits(self._sequence.answer(views), self.spec, path)
 
 
-def load(folder: str | Path) -> Predictor:
+def load(
+    folder: str | Path,
+    engine: str = "auto",
+    cache: Path | None = None,
+    note: Callable[[str], None] = lambda _sentence: None,
+) -> Predictor:
     """The classifier of a run folder or a model folder, ready to answer.
+
+    Args:
+        folder: where it lies.
+        engine: how the backbone is run: a runtime by name, such as ``eager-fp32``, or ``auto`` for
+            the fastest in float32, once there is enough to do.
+        cache: where trials and graphs are kept; ``default_cache()`` if not given.
+        note: hears which runtime was picked.
 
     Raises:
         RunError: the folder holds no model.
         WeightsError: its files are damaged.
+        EngineError: the machine has no runtime of that name.
     """
-    return Predictor(load_classifier(Path(folder)))
+    choice = EngineChoice(engine, Cache.at(cache).engines, note, is_for_answers=True)
+    return Predictor(load_classifier(Path(folder)), choice)
 
 
 def videos_below(paths: Iterable[str | Path]) -> list[Path]:

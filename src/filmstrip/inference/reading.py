@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from filmstrip.inference.timeline import STEPS_PER_WINDOW
 from filmstrip.inference.window import find_window
 from filmstrip.model.classifier import SequenceClassifier
 from filmstrip.model.specs import ClassifierSpec
-from filmstrip.model.streaming import State, check_can_step, step
+from filmstrip.model.streaming import State, begin, check_can_step, step
 from filmstrip.video.sampling import RateSampling
 
 
@@ -49,6 +49,25 @@ class Method:
     frames_per_second: float
     longest_seconds: float
     begin: Callable[[], Reading]
+
+
+def read_together(readings: Sequence[Reading], features: Sequence[Tensor]) -> list[Tensor]:
+    """As ``Reading.read``, for several videos of one model; states that are carried share a step.
+
+    Args:
+        readings: each at most once.
+        features: (V, D) for each.
+
+    Returns:
+        Logits (K,) of each.
+    """
+    videos = list(zip(readings, features, strict=True))
+    carried = [(one, shown) for one, shown in videos if isinstance(one, _Carried)]
+    stepped = iter(_step_together(carried))
+    return [
+        next(stepped) if isinstance(reading, _Carried) else reading.read(shown)
+        for reading, shown in videos
+    ]
 
 
 def carried(
@@ -114,23 +133,47 @@ def check_can_stream(spec: ClassifierSpec) -> RateSampling:
 
 
 class _Carried:
+    """Its states lie in the rows of one: the older one's, a row for each view, then the newer's."""
+
     def __init__(self, sequence: SequenceClassifier, half_memory_steps: int) -> None:
         """``half_memory_steps`` lie between the beginnings of two states; 0 keeps one for ever."""
-        self._sequence = sequence
+        self.sequence = sequence
+        self.state: State | None = None
         self._half_memory_steps = half_memory_steps
         self._num_steps = 0
-        self._states: list[State | None] = []
 
     def read(self, features: Tensor) -> Tensor:
-        half = self._half_memory_steps
-        if not self._states or (half and self._num_steps % half == 0):
-            self._states = [*self._states[-1:], None]
+        return _step_together([(self, features)])[0]
+
+    def next_state(self, scaled: Tensor) -> State:
+        """What is to see the next frame, of whose views ``scaled`` (V, D) are given."""
+        half, num_views = self._half_memory_steps, len(scaled)
+        state = self.state
+        if state is None or (half and self._num_steps % half == 0):
+            older = [] if state is None else [state.rows(state.num_rows - num_views, num_views)]
+            state = State.join([*older, begin(self.sequence.head, scaled)])
         self._num_steps += 1
-        scaled = self._sequence.scaler(features)
-        steps = [step(self._sequence.head, scaled, state) for state in self._states]
-        self._states = [state for _, state in steps]
-        logits, _ = steps[0]  # (V, K)
-        return logits.mean(dim=0)
+        return state
+
+
+def _step_together(videos: Sequence[tuple[_Carried, Tensor]]) -> list[Tensor]:
+    """One step of the head for all states of all videos, whose next features (V, D) are given."""
+    if not videos:
+        return []
+    sequence = videos[0][0].sequence
+    num_views = len(videos[0][1])
+    every = sequence.scaler(torch.cat([features for _, features in videos])).split(num_views)
+    before = [video.next_state(scaled) for (video, _), scaled in zip(videos, every, strict=True)]
+    repeats = [state.num_rows // num_views for state in before]
+    shown = torch.cat([scaled.repeat(n, 1) for scaled, n in zip(every, repeats, strict=True)])
+    logits, after = step(sequence.head, shown, State.join(before))
+    answers = []
+    first = 0
+    for (video, _), state in zip(videos, before, strict=True):
+        video.state = after.rows(first, state.num_rows) if videos[1:] else after
+        answers.append(logits[first : first + num_views].mean(dim=0))
+        first += state.num_rows
+    return answers
 
 
 class _Windowed:

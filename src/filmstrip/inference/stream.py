@@ -19,7 +19,7 @@ from torch import Tensor
 
 from filmstrip.errors import NoVideoError
 from filmstrip.features.engine import Engine
-from filmstrip.inference.reading import Method
+from filmstrip.inference.reading import Method, Reading, read_together
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.video.picture import Picture, RgbConverter
 from filmstrip.video.sampling import RateClock
@@ -65,6 +65,11 @@ class Stream:
         self.latest: Prediction | None = None
         self.reset()
 
+    @property
+    def frames_per_second(self) -> float:
+        """How often the network looks."""
+        return self._method.frames_per_second
+
     def reset(self) -> None:
         """Forget what was seen: the next frame is the first of a new video. Counters go on."""
         self._clock = RateClock(self._method.frames_per_second)
@@ -107,7 +112,7 @@ class Stream:
         end_seconds = min(end_seconds, self._last_seconds + self._method.longest_seconds)
         num_instants = self._clock.until_end(end_seconds - self._first_seconds)
         sampled = [_Sampled(self._on_screen, num_instants)] if num_instants else []
-        answer = _see([(self, sampled)])[0]
+        (answer,) = _see([(self, sampled)])
         self.reset()
         return answer
 
@@ -136,11 +141,9 @@ class Stream:
         self.num_seen += 1
         return self._framing(self._to_rgb(frame) if isinstance(frame, VideoFrame) else frame)
 
-    def _answer(self, sampled: list[_Sampled]) -> Prediction:
-        """Step through what was sampled."""
-        for each in sampled:
-            for _ in range(each.num_instants):
-                logits = self._reading.read(each.frame.features)
+    def _answer(self, logits: Tensor | None) -> Prediction:
+        """Take in the logits (K,) after what was sampled; None if nothing was."""
+        if logits is not None:
             self.latest = self._to_prediction(logits)
         if self._on_screen is not None:
             self._on_screen.keep()
@@ -200,7 +203,25 @@ def _see(work: list[tuple[Stream, list[_Sampled]]]) -> list[Prediction]:
         views = first._engine.embed_views(np.stack(pictures), first._views)
         for shown, features in zip(unseen, views.unbind(dim=1), strict=True):
             shown.frame, shown.features = None, features
-    return [stream._answer(sampled) for stream, sampled in work]
+    logits = _read([stream._reading for stream, _ in work], [sampled for _, sampled in work])
+    return [stream._answer(after) for (stream, _), after in zip(work, logits, strict=True)]
+
+
+def _read(
+    readings: Sequence[Reading], sampled: Sequence[Sequence[_Sampled]]
+) -> list[Tensor | None]:
+    """Logits (K,) of each video after the last instant; those of the same number share a step."""
+    logits: list[Tensor | None] = [None] * len(readings)
+    instants = [[one.frame for one in each for _ in range(one.num_instants)] for each in sampled]
+    for number in range(max(map(len, instants))):
+        places = [place for place, shown in enumerate(instants) if number < len(shown)]
+        answers = read_together(
+            [readings[place] for place in places],
+            [instants[place][number].features for place in places],
+        )
+        for place, answer in zip(places, answers, strict=True):
+            logits[place] = answer
+    return logits
 
 
 def _check(frame: Frame, time_seconds: float) -> None:

@@ -110,6 +110,8 @@ class Timeline:
         Raises:
             VideoError: the recording cannot be read.
         """
+        num_frames = video.likely_seconds() * self._frames_per_second
+        self._engine.expect(num_frames * len(self._spec.views))
         last: TimelineStep | None = None
         for step in self._all_steps(video):
             if last is not None:

@@ -74,6 +74,8 @@ class Watch:
         is_chunked: bool = False,
     ) -> None:
         self.streams = [predictor.stream(memory_seconds, is_chunked) for _ in videos]
+        seconds = sum(video.likely_seconds() for video in videos)
+        predictor.expect(seconds * self.streams[0].frames_per_second)
         self._arrived = Condition()
         self._is_stopped = False
         self._readers = [

@@ -2,22 +2,23 @@
 
 After each step the logits are those that the head gives to the clip up to that frame. A step costs
 the same however many came before it, and a state is never changed, so an older one stays valid.
+Each row of a state is a sequence of its own, however long, so rows of several states share a step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from filmstrip.errors import RecipeError
 from filmstrip.model.head import EnsembleHead, Head, MeanLinearHead, RecurrentHead, beside
-from filmstrip.model.specs import HeadSpec
+from filmstrip.model.specs import HeadSpec, RecurrentHeadSpec
 
-Carried = Tensor | tuple[Tensor, Tensor]
-"""What a recurrent layer hands on: (1, B, hidden), twice for an LSTM."""
+Tree = TypeVar("Tree")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class RunningPool:
     Attributes:
         weighted_sum: (B, W) float64, outputs times exp(score - highest_score), summed.
         weight: (B, 1) float64, these factors summed.
-        highest_score: (B, 1) float64.
-        highest: (B, W), the highest output of each unit.
+        highest_score: (B, 1) float64; -inf of nothing.
+        highest: (B, W), the highest output of each unit; likewise.
     """
 
     weighted_sum: Tensor
@@ -41,13 +42,18 @@ class RunningPool:
     highest: Tensor
 
     @classmethod
-    def of_first(cls, outputs: Tensor, scores: Tensor) -> RunningPool:
-        """The pool of the first outputs (B, W) with their scores (B, 1)."""
-        scores = scores.double()
-        return cls(outputs.double(), torch.ones_like(scores), scores, outputs)
+    def empty(cls, like: Tensor) -> RunningPool:
+        """The pool of no outputs, which will have the shape (B, W) and type of ``like``."""
+        zeros = torch.zeros_like(like, dtype=torch.float64)
+        column = zeros[:, :1]
+        return cls(zeros, column, column - torch.inf, torch.full_like(like, -torch.inf))
 
-    def add(self, outputs: Tensor, scores: Tensor) -> RunningPool:
-        """The pool with the next outputs (B, W) and their scores (B, 1)."""
+    def add(self, outputs: Tensor, scores: Tensor | None) -> RunningPool:
+        """The pool with the next outputs (B, W) and their scores (B, 1); None if all are 0."""
+        highest = torch.maximum(self.highest, outputs)
+        if scores is None:
+            total, weight = self.weighted_sum + outputs.double(), self.weight + 1
+            return RunningPool(total, weight, self.highest_score, highest)
         highest_score = torch.maximum(self.highest_score, scores.double())
         fade = (self.highest_score - highest_score).exp()
         factor = (scores.double() - highest_score).exp()
@@ -55,7 +61,7 @@ class RunningPool:
             self.weighted_sum * fade + outputs.double() * factor,
             self.weight * fade + factor,
             highest_score,
-            torch.maximum(self.highest, outputs),
+            highest,
         )
 
     def mean(self) -> Tensor:
@@ -64,26 +70,62 @@ class RunningPool:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadState:
-    """What a head remembers between two frames.
+class MemberState:
+    """What one member of a head remembers between two frames.
+
+    Attributes:
+        carried: what each recurrent layer hands on, (B, hidden), two after another for an LSTM.
+        pool: of the last layer's outputs.
+    """
+
+    carried: tuple[tuple[Tensor, ...], ...]
+    pool: RunningPool
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a head remembers between two frames; each row is a sequence.
 
     Attributes:
         earlier: features of the last frames, newest last: (B, longest lag, D).
-        carried: what each recurrent layer hands on.
-        pool: of the last layer's outputs.
-        total: (B, D) float64, the features of all frames so far, summed.
-        num_frames: how many these are.
+        total: (B, D) float64, the features of all frames so far, summed; (B, 0) if none asks.
+        num_frames: (B, 1) int64, how many these are; 0 where a sequence is yet to begin.
+        members: the state of each member, one if the head is no ensemble.
     """
 
     earlier: Tensor
-    carried: tuple[Carried, ...]
-    pool: RunningPool
     total: Tensor
-    num_frames: int
+    num_frames: Tensor
+    members: tuple[MemberState, ...]
+
+    @property
+    def num_rows(self) -> int:
+        """How many sequences there are."""
+        return len(self.num_frames)
+
+    @classmethod
+    def join(cls, states: Sequence[State]) -> State:
+        """The rows of several states of one head, after another."""
+        return map_tensors(lambda *parts: torch.cat(parts), *states) if states[1:] else states[0]
+
+    def rows(self, first: int, number: int) -> State:
+        """So many of its rows."""
+        return map_tensors(lambda part: part[first : first + number], self)
 
 
-State = HeadState | tuple[HeadState, ...]
-"""What any head remembers: an ensemble has a state for each member."""
+def map_tensors(function: Callable[..., Tensor], *trees: Tree) -> Tree:
+    """``function`` of the tensors in the same place of each of some states, in such a state."""
+    first = trees[0]
+    if isinstance(first, Tensor):
+        return function(*trees)  # type: ignore[return-value]
+    if isinstance(first, tuple):
+        mapped = [map_tensors(function, *parts) for parts in zip(*trees, strict=True)]
+        return tuple(mapped)  # type: ignore[return-value]
+    parts = {
+        field.name: map_tensors(function, *(getattr(tree, field.name) for tree in trees))
+        for field in fields(first)  # type: ignore[arg-type]
+    }
+    return type(first)(**parts)
 
 
 def check_can_step(spec: HeadSpec) -> None:
@@ -101,66 +143,93 @@ def check_can_step(spec: HeadSpec) -> None:
         )
 
 
-def step(head: Head, features: Tensor, state: State | None) -> tuple[Tensor, State]:
+def begin(head: Head, features: Tensor) -> State:
+    """The state before the first frames, whose ``features`` (B, D) are looked at for their shape.
+
+    Args:
+        head: one that passes ``check_can_step``.
+        features: of any values.
+    """
+    num_rows, width = features.shape
+    spec = _spec(head)
+    lag = max(spec.differences, default=0) if spec else 0
+    return State(
+        features.new_zeros(num_rows, lag, width),
+        features.new_zeros(num_rows, width if spec and spec.departures else 0, dtype=torch.float64),
+        torch.zeros(num_rows, 1, dtype=torch.int64, device=features.device),
+        tuple(_begin_member(member, features) for member in _members(head)),
+    )
+
+
+def step(head: Head, features: Tensor, state: State | None = None) -> tuple[Tensor, State]:
     """Show one more frame to a head.
 
     Args:
         head: in evaluation; one that passes ``check_can_step``.
         features: (B, D) of the frame.
-        state: as the step before gave it; None for the first frame.
+        state: as the step before gave it; that of ``begin`` if not given.
 
     Returns:
         Logits (B, K) of the clip up to this frame, and the state for the next step.
     """
-    if isinstance(head, EnsembleHead):
-        states = state if isinstance(state, tuple) else (None,) * len(head.members)
-        steps = [
-            _step_one(member, features, before)
-            for member, before in zip(head.members, states, strict=True)
-        ]
-        logits = torch.stack([logits for logits, _ in steps]).mean(dim=0)
-        return logits, tuple(after for _, after in steps)
-    return _step_one(head, features, None if isinstance(state, tuple) else state)
+    state = begin(head, features) if state is None else state
+    earlier, total, num_frames = state.earlier, state.total, state.num_frames + 1
+    x, spec = features, _spec(head)
+    if spec is not None:
+        if spec.differences:  # the first frames are compared with the first frame
+            earlier = torch.where(num_frames[:, None] == 1, features[:, None], earlier)
+        mean = None
+        if spec.departures:
+            total = total + features.double()
+            mean = (total / num_frames).to(features.dtype)
+        x = beside(features, [earlier[:, -lag] for lag in spec.differences], mean, spec)
+        if spec.differences:
+            earlier = torch.cat([earlier[:, 1:], features[:, None]], dim=1)
+    steps = [
+        _step_member(member, x, before)
+        for member, before in zip(_members(head), state.members, strict=True)
+    ]
+    logits = [logits for logits, _ in steps]
+    after = State(earlier, total, num_frames, tuple(member for _, member in steps))
+    return torch.stack(logits).mean(dim=0) if logits[1:] else logits[0], after
 
 
-def _step_one(
-    head: nn.Module, features: Tensor, state: HeadState | None
-) -> tuple[Tensor, HeadState]:
-    if isinstance(head, MeanLinearHead):
-        pool = _pooled(state, features, features.new_zeros(features.shape[0], 1))
-        logits: Tensor = head.classify(pool.mean())
-        return logits, HeadState(features[:, None, :0], (), pool, *_summed(state, features))
-    if isinstance(head, RecurrentHead):
-        return _step_recurrent(head, features, state)
-    raise TypeError(f"no step is known for {type(head).__name__}")
+def _spec(head: Head) -> RecurrentHeadSpec | None:
+    return head.spec if isinstance(head, RecurrentHead | EnsembleHead) else None
 
 
-def _step_recurrent(
-    head: RecurrentHead, features: Tensor, state: HeadState | None
-) -> tuple[Tensor, HeadState]:
-    lags = head.spec.differences
-    if state is None:  # the first frames are compared with the first frame
-        earlier = features[:, None].expand(-1, max(lags, default=0), -1)
-    else:
-        earlier = state.earlier
-    total, num_frames = _summed(state, features)
-    mean = (total / num_frames).to(features.dtype) if head.spec.departures else None
-    x = beside(features, [earlier[:, -lag] for lag in lags], mean, head.spec)
-    x = head.normalise(head.project(x))[:, None]  # (B, 1, width): a sequence of one
+def _members(head: Head) -> Sequence[nn.Module]:
+    return list(head.members) if isinstance(head, EnsembleHead) else [head]
+
+
+def _begin_member(member: nn.Module, features: Tensor) -> MemberState:
+    if not isinstance(member, RecurrentHead):
+        return MemberState((), RunningPool.empty(features))
+    zeros = [features.new_zeros(features.shape[0], width) for width in member.spec.hidden]
+    num_parts = 2 if member.spec.cell == "lstm" else 1
+    return MemberState(tuple((part,) * num_parts for part in zeros), RunningPool.empty(zeros[-1]))
+
+
+def _step_member(member: nn.Module, x: Tensor, before: MemberState) -> tuple[Tensor, MemberState]:
+    """Logits (B, K) after a frame of which the member reads ``x`` (B, width)."""
+    if isinstance(member, MeanLinearHead):
+        pool = before.pool.add(x, None)
+        logits: Tensor = member.classify(pool.mean())
+        return logits, MemberState((), pool)
+    if not isinstance(member, RecurrentHead):
+        raise TypeError(f"no step is known for {type(member).__name__}")
+    x = member.normalise(member.project(x))[:, None]  # (B, 1, width): a sequence of one
     carried = []
-    for index, layer in enumerate(head.layers):
-        x, after = layer(x, state.carried[index] if state else None)
-        carried.append(after)
+    for layer, handed_on in zip(member.layers, before.carried, strict=True):
+        given = tuple(part[None] for part in handed_on)  # (1, B, hidden)
+        x, after = layer(x, given if isinstance(layer, nn.LSTM) else given[0])
+        carried.append(tuple(part[0] for part in (after if isinstance(after, tuple) else (after,))))
     outputs = x[:, 0]
-    scores = outputs.new_zeros(outputs.shape[0], 1)
-    if head.score_frames is not None:
-        scores = head.score_frames(outputs)
-    pool = _pooled(state, outputs, scores)
-    pooled = _POOLINGS[head.spec.pooling](outputs, pool)
-    logits: Tensor = head.classify(head.dense(pooled))
-    if lags:
-        earlier = torch.cat([earlier[:, 1:], features[:, None]], dim=1)
-    return logits, HeadState(earlier, tuple(carried), pool, total, num_frames)
+    scores = None if member.score_frames is None else member.score_frames(outputs)
+    pool = before.pool.add(outputs, scores)
+    pooled = _POOLINGS[member.spec.pooling](outputs, pool)
+    logits = member.classify(member.dense(pooled))
+    return logits, MemberState(tuple(carried), pool)
 
 
 _POOLINGS: dict[str, Callable[[Tensor, RunningPool], Tensor]] = {
@@ -170,16 +239,3 @@ _POOLINGS: dict[str, Callable[[Tensor, RunningPool], Tensor]] = {
     "max": lambda _outputs, pool: pool.highest,
     "mean-max": lambda _outputs, pool: torch.cat([pool.mean(), pool.highest], dim=1),
 }
-
-
-def _pooled(state: HeadState | None, outputs: Tensor, scores: Tensor) -> RunningPool:
-    if state is None:
-        return RunningPool.of_first(outputs, scores)
-    return state.pool.add(outputs, scores)
-
-
-def _summed(state: HeadState | None, features: Tensor) -> tuple[Tensor, int]:
-    """The features of all frames so far, summed, and their number."""
-    if state is None:
-        return features.double(), 1
-    return state.total + features.double(), state.num_frames + 1

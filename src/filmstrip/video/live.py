@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from threading import Event
 
 import av
@@ -27,6 +26,9 @@ LONGEST_WAIT_SECONDS = 30.0
 
 NUM_FIRST_ATTEMPTS = 5
 """How often an address is tried that never showed a frame; one that did is tried for ever."""
+
+_ENDLESS_SECONDS = 1800.0
+"""For how long a source without a length is expected to go on."""
 
 # A presentation time that runs this far ahead of the clock on the wall is a jump, not a pause.
 _JUMP_SECONDS = 10.0
@@ -71,6 +73,16 @@ class LiveVideo:
         self._first_wall = 0.0
         self._size: tuple[int, int] | None = None
 
+    def likely_seconds(self) -> float:
+        """How long it is likely to go on: a file as its header says, all else for half an hour."""
+        if self.address.kind != "file":
+            return _ENDLESS_SECONDS
+        try:
+            with self.address.open(self._stall_seconds) as container:
+                return (container.duration or 0) / av.time_base
+        except (av.error.FFmpegError, VideoError):  # told by ``frames``
+            return 0.0
+
     def stop(self) -> None:
         """End ``frames`` after the frame that is under way."""
         self._is_stopped.set()
@@ -111,7 +123,7 @@ class LiveVideo:
     def _connection(self) -> Iterator[tuple[float, VideoFrame]]:
         """The frames from opening the address to its end."""
         with self.address.open(self._stall_seconds) as container:
-            stream = video_stream(Path(self.address.shown), container)
+            stream = video_stream(self.address.shown, container)
             self.num_connections += 1
             if self.num_connections > 1:
                 self._say("is back")
@@ -232,7 +244,9 @@ class _Times:
         if frame.pts is None or self._is_guessed or self._time_base is None:
             return 0.0 if self._last is None else self._last + self._frame_seconds
         if self._first_pts is None:
+            # FFmpeg gives the first frame of an RTSP server no time.
             self._first_pts = frame.pts
+            self._offset = 0.0 if self._last is None else self._last + self._frame_seconds
         return float((frame.pts - self._first_pts) * self._time_base) + self._offset
 
     def _shown_seconds(self, frame: VideoFrame) -> float:

@@ -128,9 +128,9 @@ def check_is_file(path: Path) -> None:
         raise _unreadable(path, PermissionError(errno.EACCES, "Permission denied"))
 
 
-def _no_video(path: Path, found: str) -> NoVideoError:
+def _no_video(name: str | Path, found: str) -> NoVideoError:
     return NoVideoError(
-        f"{path}: {found}",
+        f"{name}: {found}",
         "a whole video of a format that FFmpeg reads, such as MP4, AVI, MKV or WebM",
         "check that it plays; an MP4 or MOV that was cut short has lost its index and must be "
         "copied or recorded again.",
@@ -151,7 +151,7 @@ def _unreadable(path: Path, error: OSError) -> VideoError:
     )
 
 
-def video_stream(path: Path, container: InputContainer) -> VideoStream:
+def video_stream(name: str | Path, container: InputContainer) -> VideoStream:
     """The first video stream that is no cover art, set to decode on one thread.
 
     Raises:
@@ -161,30 +161,30 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     streams = [s for s in container.streams.video if not s.disposition & _NO_VIDEO]
     if not streams:
         raise _no_video(
-            path, "only sound, no video" if container.streams.audio else "no video stream"
+            name, "only sound, no video" if container.streams.audio else "no video stream"
         )
     stream = streams[0]
     if stream.codec_context is None:
         raise VideoError(
-            f"{path}: its codec is unknown to this build of FFmpeg",
+            f"{name}: its codec is unknown to this build of FFmpeg",
             "a video whose codec PyAV's FFmpeg can decode",
             "convert it, for example to H.264, with the program that made it.",
         )
-    check_size(path, stream.codec_context.width, stream.codec_context.height)
+    check_size(name, stream.codec_context.width, stream.codec_context.height)
     stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     stream.thread_count = 1
     stream.thread_type = "NONE"
     return stream
 
 
-def check_size(path: Path, width: int, height: int) -> None:
+def check_size(name: str | Path, width: int, height: int) -> None:
     """Refuse a picture whose memory no real video needs, whatever its header says."""
     # FFmpeg itself leaves the size at 0 where it is beyond its own bounds.
     fits = max(width, height) <= MAX_SIDE and width * height <= MAX_PIXELS
     if not fits or min(width, height) < 1:
         size = f"{width}×{height} pixels" if width * height else "absurd or unknown size"
         raise VideoError(
-            f"{path}: its header asks for frames of {size}",
+            f"{name}: its header asks for frames of {size}",
             f"frames of at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} megapixels",
             "check the file, its header may be corrupt; or scale the video down.",
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -106,6 +107,53 @@ def test_a_server_is_watched_and_waited_for(
     assert ended.exit_code == 0
     assert _last(ended.stdout, server.address)["time_seconds"] == pytest.approx(1.2)
     assert server.num_connections == 1
+
+
+def test_a_camera_is_watched_over_rtsp_until_it_says_goodbye(
+    filmstrip: Filmstrip,
+    finished_run: RunFolder,
+    clip: Path,
+    serve_rtsp: Callable[..., Any],
+    transport_stream: Callable[..., bytes],
+) -> None:
+    frames = np.stack([picture for _, picture in iterate_frames(clip)])
+    camera = serve_rtsp([transport_stream(frames, 12)], is_paced=True)
+    ended = filmstrip("stream", finished_run.path, camera.address, "--json", "--once")
+    assert ended.exit_code == 0
+    last = _last(ended.stdout, camera.address)
+    assert last["time_seconds"] == pytest.approx(1, abs=1e-3)
+    assert f"{camera.address}: " in ended.stderr
+    counts = re.search(
+        r"(\d+) frames in 1.0 s, \d+ seen by the network, (\d+) dropped", ended.stderr
+    )
+    assert counts is not None
+    assert sum(map(int, counts.groups())) == 12
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime-fp32", "openvino-fp32"])
+def test_another_engine_gives_the_same_answers(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path, engine: str
+) -> None:
+    expected = load(finished_run.path, "eager-fp32").predict(clip).probs
+    ended = filmstrip("stream", finished_run.path, clip, clip, "--json", "--engine", engine)
+    ends = [json.loads(line) for line in ended.stdout.splitlines()]
+    ends = [line["probs"] for line in ends if line["event"] == "end"]
+    assert len(ends) == 2
+    for probs in ends:
+        assert probs == pytest.approx(expected, abs=1e-4)
+    ended = filmstrip("predict", finished_run.path, clip, "--json", "--engine", engine)
+    assert json.loads(ended.stdout)["probs"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("command", ["predict", "stream", "timeline"])
+def test_an_engine_that_cannot_answer_is_refused(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path, command: str
+) -> None:
+    for engine in ("openvino-int8", "eager-fp23"):
+        ended = filmstrip(command, finished_run.path, clip, "--engine", engine)
+        assert ended.exit_code == 1
+        assert f"--engine {engine}" in ended.stderr
+        assert "onnxruntime-fp32" in ended.stderr
 
 
 @pytest.mark.parametrize("kind", ["container", "raw"])

@@ -45,6 +45,15 @@ EngineOption = Annotated[
         rich_help_panel="What",
     ),
 ]
+AnswerEngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="How the backbone is run: auto, the fastest in float32 once there is enough to do; or "
+        "one by name, such as eager-fp32 or onnxruntime-fp32.",
+    ),
+]
 AllowLeakOption = Annotated[
     bool,
     typer.Option(

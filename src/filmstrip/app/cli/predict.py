@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from filmstrip.app.cli.options import AnswerEngineOption
+
 if TYPE_CHECKING:
     from filmstrip.inference.predict import Prediction
 
@@ -30,6 +32,7 @@ def predict(
             "the --top labels, or of all without --top.",
         ),
     ] = False,
+    engine: AnswerEngineOption = "auto",
     render_to: Annotated[
         Path | None,
         typer.Option("--render", help="Write a copy of the one video with its labels drawn on."),
@@ -46,8 +49,9 @@ def predict(
     from filmstrip.errors import VideoError
     from filmstrip.inference.predict import load, videos_below
 
-    predictor = load(run)
+    predictor = load(run, engine)
     files = videos_below(videos)
+    predictor.expect_clips(len(files))
     if render_to is not None and len(files) != 1:
         raise VideoError(
             f"--render {render_to} with {len(files)} videos",

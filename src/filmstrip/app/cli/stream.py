@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from filmstrip.app.cli.options import AnswerEngineOption
+
 if TYPE_CHECKING:
     from filmstrip.app.on_label import LabelCommand
     from filmstrip.inference.watch import Sighting, Watch
@@ -79,6 +81,7 @@ def stream(
         Path | None,
         typer.Option("--render", help="Write a copy of the one source with its labels drawn on."),
     ] = None,
+    engine: AnswerEngineOption = "auto",
     on_label: Annotated[
         list[str] | None,
         typer.Option(help="Run the command of --exec when this label begins; may be repeated."),
@@ -124,7 +127,7 @@ def stream(
         )
     addresses = [parse_address(text, raw) for text in sources]
     names = [address.shown for address in addresses]
-    predictor = load(run)
+    predictor = load(run, engine, note=say)
     hook = Webhook(webhook, say) if webhook is not None else None
     command = _label_command(on_label, execute, hook is not None, predictor.class_names, say)
     videos = [

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from filmstrip.app.cli.options import AnswerEngineOption
+
 if TYPE_CHECKING:
     from filmstrip.inference.timeline import TimelineStep
 
@@ -60,6 +62,7 @@ def timeline(
             help="Answer pauses, too, in which the picture stands still; for classes that can.",
         ),
     ] = False,
+    engine: AnswerEngineOption = "auto",
     enter: Annotated[
         float, typer.Option(help="Probability from which a class begins a segment.")
     ] = 0.6,
@@ -88,7 +91,6 @@ def timeline(
         writer_for,
         writing_steps,
     )
-    from filmstrip.inference.timeline_plot import plot_timeline
     from filmstrip.video.address import file_address
     from filmstrip.video.live import LiveVideo
 
@@ -104,7 +106,7 @@ def timeline(
         )
     if embed:
         check_embeddable(video)
-    predictor = load(run)
+    predictor = load(run, engine, note=say)
     reader = LiveVideo(file_address(str(video)), say)
     steps = predictor.timeline(window, stills).steps(reader)
     if probs is not None:
@@ -124,6 +126,8 @@ def timeline(
     for path in out or []:
         write_segments(path, segments, str(video))
     if plot is not None:
+        from filmstrip.inference.timeline_plot import plot_timeline
+
         plot_timeline(drawn, segments, predictor.class_names, plot)
     if html is not None:
         write_timeline_page(html, video, segments, reader.end_seconds, embed)

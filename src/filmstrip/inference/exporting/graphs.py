@@ -145,7 +145,7 @@ def step_graph(classifier: VideoClassifier) -> Graph:
         ("frames", "is_first", *names),
         ("logits", "probs", *(f"next_{name}" for name in names)),
         (frames, torch.tensor([True, False]), *network.start(2)),
-        ({0: "batch"}, {0: "batch"}, *({part.batch_axis: "batch"} for part in network.state)),
+        ({0: "batch"}, {0: "batch"}, *({0: "batch"} for _ in network.state)),
     )
 
 
@@ -173,7 +173,7 @@ def metadata(spec: ClassifierSpec, graph: Graph) -> dict[str, Any]:
         about["state"] = [
             {
                 "name": part.name,
-                "shape": ["batch" if side is None else side for side in part.shape],
+                "shape": ["batch", *part.shape],
                 "type": str(part.dtype).removeprefix("torch."),
             }
             for part in graph.network.state

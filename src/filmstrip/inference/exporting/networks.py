@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from filmstrip.model.classifier import VideoClassifier, probabilities
-from filmstrip.model.streaming import State, step
+from filmstrip.model.streaming import State, begin, step
 from filmstrip.video.transforms import View
 
 
@@ -65,16 +65,21 @@ class StepNetwork(nn.Module):
         """
         given = dict(zip((part.name for part in self.state), state, strict=True))
         views = [self._features(frames, view) for view in self.classifier.spec.views]
-        fresh_logits, fresh = self._step(views, None)
-        next_logits, after = self._step(views, _rebuilt(fresh, given))
-        logits = torch.where(is_first[:, None], fresh_logits, next_logits)
-        probs = probabilities(logits, self.classifier.spec.temperature).float()
-        begun, gone_on = (_tensors(each, frames.shape[0]) for each in (fresh, after))
-        carried = (
-            torch.where(part.beside(is_first), begun[part.name], gone_on[part.name])
+        begun = self._begun(views)
+        fresh = dict(_leaves(begun, "state"))
+        before = {
+            part.name: torch.where(part.beside(is_first), fresh[part.name], given[part.name])
             for part in self.state
-        )
-        return logits, probs, *carried
+        }
+        head = self.classifier.sequence.head
+        steps = [
+            step(head, features, one)
+            for features, one in zip(views, _rebuilt(begun, before), strict=True)
+        ]
+        logits = torch.stack([logits for logits, _ in steps]).mean(dim=0)
+        probs = probabilities(logits, self.classifier.spec.temperature).float()
+        after = dict(_leaves(tuple(state for _, state in steps), "state"))
+        return logits, probs, *(after[part.name] for part in self.state)
 
     def start(self, num_videos: int) -> list[Tensor]:
         """A state to go in with the first frames of so many videos."""
@@ -88,37 +93,18 @@ class StepNetwork(nn.Module):
         features: Tensor = self.classifier.sequence.scaler(embedded)
         return features
 
-    def _step(
-        self, views: Sequence[Tensor], states: Sequence[State] | None
-    ) -> tuple[Tensor, tuple[State, ...]]:
-        """The views' average logits (B, K), and a state for each view."""
-        head = self.classifier.sequence.head
-        steps = [
-            step(head, features, states[number] if states else None)
-            for number, features in enumerate(views)
-        ]
-        logits = torch.stack([logits for logits, _ in steps]).mean(dim=0)
-        return logits, tuple(state for _, state in steps)
+    def _begun(self, views: Sequence[Tensor]) -> tuple[State, ...]:
+        """The state of each view before the first frame."""
+        return tuple(begin(self.classifier.sequence.head, features) for features in views)
 
     @torch.no_grad()
     def _find_state(self) -> tuple[StatePart, ...]:
-        """What a state holds, seen in those after one frame of two and of three videos."""
+        """What a state holds, seen in that of one video."""
         width = self.classifier.sequence.scaler.num_features
-        views = len(self.classifier.spec.views)
-        two, three = (
-            _tensors(self._step([torch.zeros(batch, width)] * views, None)[1], batch)
-            for batch in (2, 3)
-        )
+        begun = self._begun([torch.zeros(1, width)] * len(self.classifier.spec.views))
         return tuple(
-            StatePart(
-                name,
-                tuple(
-                    a if a == b else None
-                    for a, b in zip(leaf.shape, three[name].shape, strict=True)
-                ),
-                leaf.dtype,
-            )
-            for name, leaf in two.items()
+            StatePart(name, tuple(leaf.shape[1:]), leaf.dtype)
+            for name, leaf in _leaves(begun, "state")
             if leaf.numel()
         )
 
@@ -128,41 +114,26 @@ class StatePart:
     """One tensor of a state.
 
     Attributes:
-        name: such as ``state.0.pool.weight``, of the first view.
-        shape: with None in the place of the number of videos.
+        name: such as ``state.0.members.0.pool.weight``, of the first view.
+        shape: behind the first axis, which counts the videos.
         dtype: of its numbers.
     """
 
     name: str
-    shape: tuple[int | None, ...]
+    shape: tuple[int, ...]
     dtype: torch.dtype
-
-    @property
-    def batch_axis(self) -> int:
-        """Which axis counts the videos."""
-        return self.shape.index(None)
 
     def zeros(self, num_videos: int) -> Tensor:
         """The tensor for so many videos, of zeros."""
-        sides = [num_videos if side is None else side for side in self.shape]
-        return torch.zeros(sides, dtype=self.dtype)
+        return torch.zeros(num_videos, *self.shape, dtype=self.dtype)
 
     def beside(self, flags: Tensor) -> Tensor:
         """``flags`` (B,) in a shape that spreads over the tensor."""
-        after = len(self.shape) - self.batch_axis - 1
-        return flags.reshape(-1, *[1] * after)
-
-
-def _tensors(state: Any, num_videos: int) -> dict[str, Tensor]:
-    """The leaves of a state by name; a number, which holds for all videos, as (B, 1)."""
-    return {
-        name: leaf if isinstance(leaf, Tensor) else torch.full((num_videos, 1), leaf)
-        for name, leaf in _leaves(state, "state")
-    }
+        return flags.reshape(-1, *[1] * len(self.shape))
 
 
 def _leaves(state: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The tensors and numbers in a state of dataclasses and tuples, each with its path."""
+    """The tensors in a state of dataclasses and tuples, each with its path."""
     parts = _parts(state)
     if parts is None:
         yield name, state
