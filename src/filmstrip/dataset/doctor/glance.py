@@ -29,7 +29,7 @@ from filmstrip.dataset.doctor.thumbnails import (
 from filmstrip.errors import VideoError
 from filmstrip.storage import replacing
 
-_FORMAT = "1"
+_FORMAT = "2"
 
 
 def glance_at(
