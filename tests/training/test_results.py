@@ -144,6 +144,7 @@ def test_the_temperature_is_that_of_the_validation_part_and_lowers_its_loss(
     assert metrics["calibration"] == {
         "temperature": config["temperature"],
         "threshold": config["threshold"],
+        "num_calibration_clips": metrics["val"]["num_clips"],
     }
     assert config["temperature"] == pytest.approx(fit_temperature(logits, labels), rel=0.01)
     lowest = min(float(row["val_loss"]) for row in table(finished_run.history_file))
