@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from filmstrip.dataset.index import VideoIndex, open_index
-from filmstrip.evaluation.calibration import abstention_threshold, fit_temperature
+from filmstrip.evaluation.calibration import PRIOR_DEVIATION, abstention_threshold, fit_temperature
 from filmstrip.model.classifier import load_classifier, probabilities
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.training import train as training
@@ -96,7 +96,7 @@ def test_temperature_and_threshold_are_those_of_the_held_out_answers_to_all_but_
     assert len(logits) == len(kept) == 24 - figures["test"]["num_clips"]
     spec = load_classifier(crossed.path).spec
     assert spec.num_calibration_clips == len(kept)
-    assert spec.temperature == fit_temperature(logits.numpy(), labels)
+    assert spec.temperature == fit_temperature(logits.numpy(), labels, PRIOR_DEVIATION)
     assert spec.threshold == abstention_threshold(probabilities(logits, spec.temperature), labels)
     assert not list((crossed.path / "calibration").rglob("*.ckpt"))
 

@@ -42,9 +42,9 @@ RECIPE = Recipe(
         label_smoothing=0.1,
         gradient_clip=1.0,
         refit=True,
-        calibration_folds=4,
         views=("plain", "flip"),
         augmentation=Augmentation(temporal_crop=0.7),
     ),
     views=("plain", "flip"),
+    num_temporal_crops=3,
 )

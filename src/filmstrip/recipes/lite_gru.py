@@ -43,7 +43,6 @@ RECIPE = Recipe(
         label_smoothing=0.1,
         gradient_clip=1.0,
         refit=True,
-        calibration_folds=4,
         views=("plain", "flip"),
         augmentation=Augmentation(temporal_crop=0.7),
     ),

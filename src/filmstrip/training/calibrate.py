@@ -6,7 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from filmstrip.evaluation.calibration import abstention_threshold, fit_temperature
+from filmstrip.evaluation.calibration import (
+    PRIOR_DEVIATION,
+    abstention_threshold,
+    fit_temperature,
+)
 from filmstrip.model.classifier import probabilities
 from filmstrip.model.specs import ClassifierSpec
 
@@ -19,7 +23,7 @@ def calibrated(spec: ClassifierSpec, logits: Tensor, labels: NDArray[np.int64]) 
         logits: (N, K) of clips that were not learnt from.
         labels: (N,) their true classes.
     """
-    temperature = fit_temperature(logits.numpy(), labels)
+    temperature = fit_temperature(logits.numpy(), labels, PRIOR_DEVIATION)
     probs = probabilities(logits, temperature).numpy()
     threshold = abstention_threshold(probs, labels)
     return spec.model_copy(
