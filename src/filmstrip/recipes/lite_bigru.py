@@ -1,4 +1,4 @@
-"""Several GRUs that read both ways answer together, to a clip's parts and to its mirror image's.
+"""Several GRUs that read both ways answer together, to parts of a clip and of its mirror image.
 
 Ours. For where nothing has to be streamed: as ``lite-gru``, but five heads read the sequence from
 both ends, and the answers to three overlapping parts of a clip and of its mirror image are
