@@ -176,9 +176,9 @@ Calibration error |
 
 Backbones: ImageNet weights, frozen. The calibration error (ECE, 15 bins) is that of the clips' test
 answers of one seed, all folds together, after temperature scaling; rows without one are runs from
-before that. Each fold's temperature rests on about fourteen validation clips, and for 120 answers
-as sure as those of `lite-gru` and `lite-bigru` exact probabilities, too, show 0.06 to 0.08 by
-chance.
+before that. Each fold's temperature rests on about fourteen validation clips and a prior, and for
+120 answers as sure as those of `lite-gru` and `lite-bigru` exact probabilities, too, show 0.06 to
+0.08 by chance.
 The source of `resnet50-gru` trains its ResNet-50 from scratch; here it is given weights, and
 `cnn-lstm`, which learns all from scratch, is left out: the training parts have about 80 clips.
 `xception-gru` is missing because no public package carries Xception's weights. I3D, pretrained on

@@ -233,12 +233,15 @@ def test_the_default_runs_without_a_network_and_can_be_streamed() -> None:
     assert_has(recipe["head"], {"cell": "gru", "bidirectional": False})
 
 
-def test_lite_bigru_answers_with_several_heads_that_read_both_ways_and_by_both_views() -> None:
+def test_lite_bigru_answers_with_several_heads_that_read_both_ways_and_by_parts_of_both_views() -> (
+    None
+):
     recipe = settings_of("lite-bigru")
     assert_has(recipe["backbone"], {"name": "tf_efficientnet_lite0", "weights": "imagenet"})
     assert_has(recipe["head"], {"cell": "gru", "bidirectional": True})
     assert recipe["head"]["members"] > 1
     assert recipe["views"] == recipe["training"]["views"] == ["plain", "flip"]
+    assert recipe["num_temporal_crops"] == 3
 
 
 def test_mean_linear_is_logistic_regression_on_any_backbone() -> None:

@@ -7,13 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
+from scipy.stats import norm
 from sklearn.metrics import accuracy_score, brier_score_loss
 from torch.nn.functional import cross_entropy
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from filmstrip.errors import DatasetError
 from filmstrip.evaluation.calibration import (
+    PRIOR_DEVIATION,
     abstention_threshold,
     accuracy_against_coverage,
     brier_score,
@@ -85,11 +87,42 @@ def test_a_model_that_is_too_sure_is_cooled_and_its_calibration_error_falls() ->
     assert after < before / 3
 
 
-def test_clips_that_are_all_answered_rightly_cannot_tell_a_temperature() -> None:
+def test_clips_that_are_all_answered_rightly_cannot_tell_a_temperature_by_themselves() -> None:
     logits, labels = random_logits(0)
     right = logits.argmax(axis=1) == labels
     assert 0 < right.sum() < len(right)
     assert fit_temperature(logits[right], labels[right]) == 1.0
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=SEEDS, sharpness=st.floats(0.3, 6.0), deviation=st.floats(0.1, 2.0))
+def test_with_a_prior_the_temperature_is_the_most_probable_of_a_fine_grid(
+    seed: int, sharpness: float, deviation: float
+) -> None:
+    logits, labels = random_logits(seed, num_clips=14, sharpness=sharpness)
+    grid = np.linspace(np.log(0.05), np.log(20), 6001)
+    likelihoods = [
+        log_softmax(logits / np.exp(u), axis=1)[np.arange(14), labels].sum() for u in grid
+    ]
+    best = grid[np.argmax(np.array(likelihoods) + norm.logpdf(grid, scale=deviation))]
+    assert fit_temperature(logits, labels, deviation) == pytest.approx(np.exp(best), rel=2e-3)
+
+
+def test_a_prior_says_much_to_few_clips_and_nothing_to_many() -> None:
+    logits, labels = random_logits(1, num_clips=6000, sharpness=2)
+    by_many = fit_temperature(logits, labels)
+    assert fit_temperature(logits, labels, PRIOR_DEVIATION) == pytest.approx(by_many, rel=0.01)
+    parts = [slice(first, first + 14) for first in range(0, 2800, 14)]
+    alone = np.log([fit_temperature(logits[part], labels[part]) for part in parts])
+    held = np.log([fit_temperature(logits[part], labels[part], PRIOR_DEVIATION) for part in parts])
+    errors = [np.square(found - np.log(by_many)).mean() for found in (held, alone)]
+    assert errors[0] < errors[1] / 1.5
+
+
+def test_clips_that_are_all_answered_rightly_make_a_model_surer_but_not_certain() -> None:
+    logits, labels = random_logits(0)
+    right = logits.argmax(axis=1) == labels
+    assert 0.1 < fit_temperature(logits[right], labels[right], PRIOR_DEVIATION) < 1
 
 
 def test_logits_that_are_worse_than_a_guess_are_flattened_as_far_as_the_bound() -> None:

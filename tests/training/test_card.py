@@ -17,7 +17,7 @@ def test_the_card_tells_the_threshold_and_what_it_gave_on_the_test_clips(
     metrics["test"] |= {"coverage": 0.75, "accuracy_answered": 0.938}
     card = model_card(finished_run.request(), metrics)
     assert "Below a confidence of 0.6274 it would rather not answer" in card
-    assert "at least 95 % of its answers to validation clips were right" in card
+    assert "at least 95 % of the answers to them were right" in card
     assert "Of the test clips it answered 75 %, and 94 % of these rightly." in card
     metrics["folds"] = [{}, {}]
     metrics["summary"] = {

@@ -14,7 +14,7 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from filmstrip.dataset.index import open_index
-from filmstrip.evaluation.calibration import fit_temperature
+from filmstrip.evaluation.calibration import PRIOR_DEVIATION, fit_temperature
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
 from filmstrip.model.classifier import load_classifier
@@ -144,8 +144,11 @@ def test_the_temperature_is_that_of_the_validation_part_and_lowers_its_loss(
     assert metrics["calibration"] == {
         "temperature": config["temperature"],
         "threshold": config["threshold"],
+        "num_calibration_clips": metrics["val"]["num_clips"],
     }
-    assert config["temperature"] == pytest.approx(fit_temperature(logits, labels), rel=0.01)
+    assert config["temperature"] == pytest.approx(
+        fit_temperature(logits, labels, PRIOR_DEVIATION), rel=0.01
+    )
     lowest = min(float(row["val_loss"]) for row in table(finished_run.history_file))
     assert metrics["val"]["loss"] <= lowest + 1e-6
     # Four clips of validation say too little for a threshold.

@@ -57,6 +57,7 @@ RECIPES = {
         "training.views=[plain, flip]",
         "training.epochs=6",
         "training.refit=true",
+        "training.calibration_folds=2",
     ),
     # Everything that is random in a network trained end to end.
     "cnn-lstm": (

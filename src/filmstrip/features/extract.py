@@ -26,7 +26,7 @@ from filmstrip.features.claims import Claim
 from filmstrip.features.engine import Engine
 from filmstrip.features.extraction import Extracted, Extraction
 from filmstrip.features.readers import Readers
-from filmstrip.features.source import ClipReader
+from filmstrip.features.source import READING, ClipReader
 from filmstrip.features.store import FeatureStore
 from filmstrip.video.transforms import View, show
 
@@ -89,6 +89,7 @@ class Extractor:
         self.num_decoders = max(2, num_cores)
         self._recipe_parts = (
             engine.fingerprint() if engine else "frames",
+            READING,
             reader.sampling.model_dump_json(),
             reader.framing.model_dump_json(),
         )

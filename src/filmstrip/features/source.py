@@ -14,6 +14,12 @@ from filmstrip.video.decode import read_clip
 from filmstrip.video.sampling import Sampling, sample_indices
 from filmstrip.video.transforms import Framing
 
+READING = "2"
+"""Part of each key of the store: another number where the same file and settings give other frames.
+
+2: frames of AVI files whose codec reorders them are counted.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class ClipReader:

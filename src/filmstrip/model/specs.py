@@ -186,8 +186,9 @@ class ClassifierSpec(Spec):
         weights_origin: where the backbone's weights came from, in words.
         views: how each clip is shown when it answers; the logits are averaged.
         num_temporal_crops: into how many runs of frames it is cut when it answers, likewise.
-        temperature: what the logits are divided by before the softmax; found on validation clips.
+        temperature: what the logits are divided by before the softmax; found on held-out clips.
         threshold: the confidence below which it would rather not answer; None to answer always.
+        num_calibration_clips: how many held-out clips these two rest on; 0 where that is unknown.
     """
 
     class_names: tuple[str, ...]
@@ -202,3 +203,4 @@ class ClassifierSpec(Spec):
     num_temporal_crops: Annotated[int, Field(ge=1)] = 1
     temperature: Annotated[float, Field(gt=0)] = 1.0
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    num_calibration_clips: Annotated[int, Field(ge=0)] = 0

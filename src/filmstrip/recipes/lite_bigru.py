@@ -1,8 +1,9 @@
-"""Several GRUs that read both ways answer together, to a clip and to its mirror image.
+"""Several GRUs that read both ways answer together, to parts of a clip and of its mirror image.
 
 Ours. For where nothing has to be streamed: as ``lite-gru``, but five heads read the sequence from
-both ends, and the answers to a clip and to its mirror image are averaged. Where left and right are
-classes of their own, switch mirroring off: ``--set views=[plain] --set training.views=[plain]``.
+both ends, and the answers to three overlapping parts of a clip and of its mirror image are
+averaged. Where left and right are classes of their own, switch mirroring off:
+``--set views=[plain] --set training.views=[plain]``.
 """
 
 from __future__ import annotations
@@ -46,4 +47,5 @@ RECIPE = Recipe(
         augmentation=Augmentation(temporal_crop=0.7),
     ),
     views=("plain", "flip"),
+    num_temporal_crops=3,
 )

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from filmstrip.model.specs import BackboneSpec, HeadSpec, ScalerSpec, Spec
 from filmstrip.video.sampling import Sampling
 from filmstrip.video.transforms import Augmentation, Framing, View
+
+
+def _no_lone_fold(num_folds: int) -> int:
+    if num_folds == 1:
+        raise ValueError("0 or at least 2: with one fold there is nothing left to learn from")
+    return num_folds
 
 
 class TrainingSpec(Spec):
@@ -34,6 +40,10 @@ class TrainingSpec(Spec):
         refit: train once more when the validation part has had its say (on the temperature), now
             on training and validation part together, for all epochs. With few clips those of the
             validation part are dear. Validation figures are those of the first training.
+        calibration_folds: with ``refit``, find temperature and threshold on held-out answers to all
+            clips that the model learns from: so many further trainings, each without one share of
+            the groups. Only where the validation part has fewer than 100 clips; 0 to use that part
+            alone.
         precision: ``32``; ``bf16`` or ``16`` for mixed precision; ``auto`` for bf16 where a GPU
             has it.
         views: what a frozen backbone sees of each training clip; all are cached, one is drawn at
@@ -58,6 +68,7 @@ class TrainingSpec(Spec):
     early_stopping: Annotated[int, Field(ge=0)] = 0
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
     refit: bool = False
+    calibration_folds: Annotated[int, Field(ge=0), AfterValidator(_no_lone_fold)] = 0
     precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(str)] = "auto"
     views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
     augmentation: Augmentation = Augmentation()

@@ -98,18 +98,14 @@ def _calibration(metrics: dict[str, Any], recipe: Recipe) -> str:
     told = (
         f"Its answer to a clip is the mean of {len(recipe.views) * recipe.num_temporal_crops}: "
         f"views {', '.join(recipe.views)}; temporal crops {recipe.num_temporal_crops}. "
-        f"Its logits are divided by a temperature of {temperature:.3f}, found on the validation "
-        "clips. "
+        f"Its logits are divided by a temperature of {temperature:.3f}, found on "
+        f"{calibration['num_calibration_clips']} clips that were held out for it. "
     )
-    if recipe.training.refit:
-        told += (
-            "Temperature and threshold are of a first training, which had not learnt from these. "
-        )
     if threshold is None:
-        return told + "It has no threshold to abstain: the validation clips gave none."
+        return told + "It has no threshold to abstain: these clips gave none."
     told += (
         f"Below a confidence of {threshold:.4f} it would rather not answer: from there on at least "
-        f"{100 * TARGET_ACCURACY:.0f} % of its answers to validation clips were right."
+        f"{100 * TARGET_ACCURACY:.0f} % of the answers to them were right."
     )
     test = metrics.get("test")
     if test is None:

@@ -63,7 +63,7 @@ def measure(answers: Sequence[Answers], spec: ClassifierSpec) -> dict[str, Any]:
 
     Pooled figures count each clip by the classifier that had it in that split. All are of the
     calibrated classifiers: ``loss``, ``ece`` and ``brier`` depend on that, the answers do not. On
-    ``val``, where the temperature was found, these three flatter.
+    ``val``, where the temperature may have been found, these three flatter.
     """
     metrics: dict[str, Any] = {}
     for split in ("train", "val", "test"):
@@ -108,7 +108,11 @@ def _fold_figures(part: Answers) -> dict[str, Any]:
 
 
 def _calibration(spec: ClassifierSpec) -> dict[str, float | None]:
-    return {"temperature": spec.temperature, "threshold": spec.threshold}
+    return {
+        "temperature": spec.temperature,
+        "threshold": spec.threshold,
+        "num_calibration_clips": spec.num_calibration_clips,
+    }
 
 
 def _baselines(answers: Sequence[Answers]) -> dict[str, Any]:

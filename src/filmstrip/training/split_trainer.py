@@ -23,6 +23,7 @@ from filmstrip.training.answers import Answers
 from filmstrip.training.calibrate import calibrated
 from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches, training_batches
 from filmstrip.training.fit import fit
+from filmstrip.training.held_out import ENOUGH_CLIPS, held_out_logits
 from filmstrip.training.learner import Learner
 from filmstrip.training.passes import all_features, all_logits
 from filmstrip.training.reporter import Reporter
@@ -37,11 +38,13 @@ class Inputs:
         backbone: with its weights.
         weights_origin: where these came from, in words.
         extraction: features of all clips if the backbone is frozen, else their frames.
+        is_pretrained_here: whether the backbone, now frozen, has learnt from the training part.
     """
 
     backbone: Backbone
     weights_origin: str
     extraction: Extraction
+    is_pretrained_here: bool = False
 
 
 class SplitTrainer:
@@ -77,14 +80,18 @@ class SplitTrainer:
             num_temporal_crops=self.recipe.num_temporal_crops,
         )
         classifier, logits = self._learn(folder.path, spec, index, inputs)
-        spec = calibrated(spec, logits, index)
+        is_val = torch.tensor([row.split == "val" for row in index.rows])
+        held_out, clips = logits[is_val], index.subset("val")
         if self.recipe.training.refit:
-            is_val = [row.split == "val" for row in index.rows]
             splits = ["train" if row.split == "val" else row.split for row in index.rows]
             everything = index.with_splits(splits)
+            crossed = self._cross_validated(folder.path, spec, everything, inputs, len(clips))
+            if crossed is not None:
+                held_out, clips = crossed, everything.subset("train")
             classifier, refitted = self._learn(folder.path / "refit", spec, everything, inputs)
             # Of the validation part count the answers of the classifier that never learnt from it.
-            logits = torch.where(torch.tensor(is_val)[:, None], logits, refitted)
+            logits = torch.where(is_val[:, None], logits, refitted)
+        spec = calibrated(spec, held_out, clips.labels)
         classifier.spec = spec
         classifier.save(folder.model)
         probs = probabilities(logits, spec.temperature).numpy()
@@ -119,6 +126,26 @@ class SplitTrainer:
         network: Network = classifier.sequence if is_frozen else classifier
         self._fit(network, classifier, path, index, inputs.extraction)
         return classifier, all_logits(network, self.clips(index, inputs.extraction))
+
+    def _cross_validated(
+        self, path: Path, spec: ClassifierSpec, index: VideoIndex, inputs: Inputs, num_val: int
+    ) -> Tensor | None:
+        """Held-out logits (N, K) of the training part, where the recipe asks and ``val`` is small.
+
+        Not where the backbone learnt, too: it has seen all these clips.
+        """
+        num_folds = self.recipe.training.calibration_folds
+        is_blind = inputs.backbone.is_frozen and not inputs.is_pretrained_here
+        if not num_folds or num_val >= ENOUGH_CLIPS or not is_blind:
+            return None
+        return held_out_logits(
+            index.subset("train"),
+            num_folds,
+            self.recipe.training.seed,
+            path / "calibration",
+            lambda place, part: self._learn(place, spec, part, inputs)[1],
+            self.reporter,
+        )
 
     def _fit(
         self,

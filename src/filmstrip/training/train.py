@@ -220,7 +220,7 @@ class _Run:
         if not backbone.is_frozen:
             return Inputs(backbone, inputs.weights_origin, inputs.extraction)
         features = self._extract(index, backbone)
-        return Inputs(backbone, inputs.weights_origin, features)
+        return Inputs(backbone, inputs.weights_origin, features, is_pretrained_here=True)
 
 
 def _limit_gpu_memory(fraction: float) -> None:

@@ -149,9 +149,12 @@ def _presentation_times(
         rate = stream.average_rate or stream.guessed_rate or 25
         return None, np.arange(len(packets)) / float(rate)
     pts = np.array(known, dtype=np.int64)
-    # AVI has no presentation times: where its codec reorders frames, FFmpeg's guesses may come
-    # in decoding order, and the decoded frames carry others.
-    guessed = stream.codec_context.has_b_frames and bool(np.all(np.diff(pts) > 0))
+    # AVI has no presentation times. Where its codec reorders frames FFmpeg guesses them, and is
+    # wrong where DivX or XviD packed two frames into one packet: times of frames run backwards.
+    # Elsewhere a guess shows in packets whose times come in decoding order.
+    is_avi = stream.container.format.name == "avi"
+    reorders = bool(stream.codec_context.has_b_frames)
+    guessed = reorders and (is_avi or bool(np.all(np.diff(pts) > 0)))
     pts.sort()
     times = (pts - pts[0]) * stream.time_base.numerator / stream.time_base.denominator
     return (pts if has_pts and not guessed else None), times

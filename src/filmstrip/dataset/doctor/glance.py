@@ -31,7 +31,7 @@ from filmstrip.errors import VideoError
 from filmstrip.storage import replacing
 
 # Thumbnails that an older version took otherwise are taken anew.
-_KIND = "fingerprints-1"
+_KIND = "fingerprints-2"
 
 
 def glance_at(
