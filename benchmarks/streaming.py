@@ -23,7 +23,7 @@ import torch
 from rich.console import Console
 
 from filmstrip.cache import Cache
-from filmstrip.features.engine import EngineChoice
+from filmstrip.features.choice import EngineChoice
 from filmstrip.inference.predict import Predictor
 from filmstrip.inference.stream import Stream
 from filmstrip.model.classifier import VideoClassifier

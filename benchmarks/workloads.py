@@ -28,7 +28,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 
 from filmstrip.dataset.rows import VideoRow
-from filmstrip.features.engine import Engine, EngineChoice, default_device
+from filmstrip.features.choice import EngineChoice
+from filmstrip.features.engine import Engine, default_device
 from filmstrip.features.entry import ClipFacts
 from filmstrip.features.extract import Extractor
 from filmstrip.features.runtimes import INT8

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from filmstrip.errors import EngineError
-from filmstrip.features.engine import Engine, EngineChoice
+from filmstrip.features.choice import EngineChoice
+from filmstrip.features.engine import Engine
 from filmstrip.features.runtimes import EAGER, Runtime, runtimes, start
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.specs import TimmBackboneSpec

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from filmstrip.errors import EngineError
-from filmstrip.features.engine import Engine, EngineChoice
+from filmstrip.features.choice import EngineChoice
+from filmstrip.features.engine import Engine
+from filmstrip.features.fingerprint import fingerprint
 from filmstrip.features.runtimes import Runtime, start
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.specs import BackboneSpec, ConvNetSpec, TimmBackboneSpec
@@ -53,7 +55,7 @@ def test_no_frames_give_no_features() -> None:
 
 
 def test_the_fingerprint_is_the_same_for_the_same_network() -> None:
-    assert Engine(seeded(LITE0)).fingerprint() == Engine(seeded(LITE0)).fingerprint()
+    assert fingerprint(seeded(LITE0)) == fingerprint(seeded(LITE0))
 
 
 @pytest.mark.parametrize(
@@ -66,23 +68,23 @@ def test_the_fingerprint_is_the_same_for_the_same_network() -> None:
     ids=["stage", "grid", "network"],
 )
 def test_the_fingerprint_differs_for_another(other: BackboneSpec) -> None:
-    assert Engine(seeded(LITE0)).fingerprint() != Engine(seeded(other)).fingerprint()
+    assert fingerprint(seeded(LITE0)) != fingerprint(seeded(other))
 
 
 def test_the_fingerprint_differs_for_other_weights_even_in_one_number() -> None:
     backbone = seeded(LITE0)
-    before = Engine(backbone).fingerprint()
-    assert before != Engine(seeded(LITE0, seed=1)).fingerprint()
+    before = fingerprint(backbone)
+    assert before != fingerprint(seeded(LITE0, seed=1))
     with torch.no_grad():
         next(backbone.trunk.parameters())[0, 0, 0, 0] += 1e-3
-    assert Engine(backbone).fingerprint() != before
+    assert fingerprint(backbone) != before
 
 
 def test_the_fingerprint_counts_what_batch_normalisation_has_seen() -> None:
     backbone = seeded(ConvNetSpec(channels=(4, 8)))
-    before = Engine(backbone).fingerprint()
+    before = fingerprint(backbone)
     backbone.train()(torch.rand(4, 3, 32, 32))
-    assert Engine(backbone).fingerprint() != before
+    assert fingerprint(backbone) != before
 
 
 CPU = torch.device("cpu")
@@ -144,7 +146,7 @@ def test_frames_whose_features_leave_the_range_of_fp16_are_computed_in_fp32() ->
         backbone.trunk[-1][1].weight.fill_(1e5)  # of the last batch normalisation
     frames = frames_of(6)
     engine = Engine(backbone, CPU, batch_size=4)
-    engine.runtime = Runtime("eager", "fp16")
+    engine.starter.runtime = Runtime("eager", "fp16")
     assert (
         not start(engine.runtime, backbone, CPU, torch.from_numpy(frames))(torch.from_numpy(frames))
         .isfinite()

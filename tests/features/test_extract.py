@@ -16,7 +16,8 @@ from filmstrip.dataset.index import open_index
 from filmstrip.dataset.pack import pack
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import StorageError
-from filmstrip.features.engine import Engine, EngineChoice
+from filmstrip.features.choice import EngineChoice
+from filmstrip.features.engine import Engine
 from filmstrip.features.extract import Extractor
 from filmstrip.features.extraction import Extraction
 from filmstrip.features.source import ClipReader

@@ -8,7 +8,8 @@ import torch
 
 from filmstrip.errors import EngineError
 from filmstrip.features import quantised
-from filmstrip.features.engine import Engine, EngineChoice
+from filmstrip.features.choice import EngineChoice
+from filmstrip.features.engine import Engine
 from filmstrip.model.backbone import build_backbone
 from filmstrip.model.specs import TimmBackboneSpec
 

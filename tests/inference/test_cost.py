@@ -8,7 +8,7 @@ import torch
 
 from filmstrip.dataset.index import open_index
 from filmstrip.dataset.pack import pack
-from filmstrip.features.engine import EngineChoice
+from filmstrip.features.choice import EngineChoice
 from filmstrip.features.source import ClipReader
 from filmstrip.inference.cost import count_macs, measure_cost
 from filmstrip.model.classifier import VideoClassifier, load_classifier

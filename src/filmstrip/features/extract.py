@@ -25,6 +25,7 @@ from filmstrip.errors import VideoError
 from filmstrip.features.claims import Claim
 from filmstrip.features.engine import Engine
 from filmstrip.features.extraction import Extracted, Extraction
+from filmstrip.features.fingerprint import fingerprint
 from filmstrip.features.readers import Readers
 from filmstrip.features.source import READING, ClipReader
 from filmstrip.features.store import FeatureStore
@@ -88,7 +89,7 @@ class Extractor:
             num_cores //= 4  # the network fills the processor by itself
         self.num_decoders = max(2, num_cores)
         self._recipe_parts = (
-            engine.fingerprint() if engine else "frames",
+            fingerprint(engine.backbone) if engine else "frames",
             READING,
             reader.sampling.model_dump_json(),
             reader.framing.model_dump_json(),

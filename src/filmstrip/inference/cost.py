@@ -21,7 +21,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from filmstrip.dataset.rows import VideoRow
-from filmstrip.features.engine import Engine, EngineChoice
+from filmstrip.features.choice import EngineChoice
+from filmstrip.features.engine import Engine
 from filmstrip.features.extract import Extractor
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore

@@ -17,7 +17,8 @@ from filmstrip.dataset.split_file import read_splits
 from filmstrip.errors import DatasetError
 from filmstrip.evaluation.calibration import is_answered
 from filmstrip.evaluation.metrics import Metrics, evaluate
-from filmstrip.features.engine import Engine, EngineChoice
+from filmstrip.features.choice import EngineChoice
+from filmstrip.features.engine import Engine
 from filmstrip.features.extract import Extractor
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore

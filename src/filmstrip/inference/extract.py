@@ -13,7 +13,8 @@ from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.rows import SkippedFile
 from filmstrip.dataset.videos import list_videos
 from filmstrip.errors import WeightsError
-from filmstrip.features.engine import Engine, EngineChoice
+from filmstrip.features.choice import EngineChoice
+from filmstrip.features.engine import Engine
 from filmstrip.features.export import ExportSettings, FeatureFolder
 from filmstrip.features.extract import Extractor
 from filmstrip.features.extraction import Extraction

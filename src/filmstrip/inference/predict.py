@@ -17,7 +17,8 @@ from filmstrip.dataset.folders import is_video
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import NoVideoError
 from filmstrip.evaluation.calibration import is_answered
-from filmstrip.features.engine import Engine, EngineChoice
+from filmstrip.features.choice import EAGERLY, EngineChoice
+from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
 from filmstrip.inference.reading import carried, chunked
 from filmstrip.inference.stream import Stream
@@ -66,10 +67,10 @@ class Predictor:
 
     Args:
         classifier: a trained one, as ``load_classifier`` gives it.
-        choice: how the runtime of the backbone is picked; eager float32 if not given.
+        choice: how the runtime of the backbone is picked.
     """
 
-    def __init__(self, classifier: VideoClassifier, choice: EngineChoice | None = None) -> None:
+    def __init__(self, classifier: VideoClassifier, choice: EngineChoice = EAGERLY) -> None:
         self.spec = classifier.spec
         self._engine = Engine(classifier.backbone, choice=choice)
         self._sequence = classifier.sequence.eval()

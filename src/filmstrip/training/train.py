@@ -13,7 +13,8 @@ from filmstrip.dataset.leaks import LeakingPair, write_leaks
 from filmstrip.dataset.split import missing_classes
 from filmstrip.dataset.split_file import write_splits
 from filmstrip.errors import DatasetError
-from filmstrip.features.engine import Engine, EngineChoice
+from filmstrip.features.choice import EngineChoice
+from filmstrip.features.engine import Engine
 from filmstrip.features.extract import Extractor
 from filmstrip.features.extraction import Extraction
 from filmstrip.features.source import ClipReader

@@ -12,7 +12,8 @@ from filmstrip.app.compare.ladder import Features, Ladder
 from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.rows import VideoRow
-from filmstrip.features.engine import EngineChoice, default_device
+from filmstrip.features.choice import EngineChoice
+from filmstrip.features.engine import default_device
 from filmstrip.features.trial import machine
 from filmstrip.inference.cost import Cost, measure_cost
 from filmstrip.storage import replacing
