@@ -1,4 +1,4 @@
-"""Several GRUs that read both ways answer together, to parts of a clip and of its mirror image.
+"""Several GRUs that read both ways answer together, to a clip in parts and mirrored.
 
 Ours. For where nothing has to be streamed: as ``lite-gru``, but five heads read the sequence from
 both ends, and the answers to three overlapping parts of a clip and of its mirror image are
