@@ -15,7 +15,7 @@ from filmstrip.dataset.index import VideoIndex, open_index
 from filmstrip.evaluation.calibration import PRIOR_DEVIATION, abstention_threshold, fit_temperature
 from filmstrip.model.classifier import load_classifier, probabilities
 from filmstrip.recipes.recipe import Recipe
-from filmstrip.training import train as training
+from filmstrip.training import split_trainer
 from filmstrip.training.held_out import held_out_logits
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
@@ -112,6 +112,6 @@ def test_temperature_and_threshold_are_those_of_the_held_out_answers_to_all_but_
 def test_a_large_validation_part_is_enough_by_itself(
     videos: Path, recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "ENOUGH_CLIPS", 3)
+    monkeypatch.setattr(split_trainer, "ENOUGH_CLIPS", 3)
     train(TrainingRequest(data=videos, recipe=recipe("mean-linear", *CROSSED)), tmp_path / "run")
     assert not (tmp_path / "run" / "calibration").exists()
