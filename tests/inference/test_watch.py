@@ -130,3 +130,17 @@ def test_leaving_early_ends_the_readers(predictor: Predictor, tmp_path: Path) ->
     sightings.close()
     watch._readers[0].join(5)
     assert not watch._readers[0].is_alive()
+
+
+def test_a_watch_that_is_stopped_does_not_wait_for_a_silent_source(
+    predictor: Predictor, serve: Callable[..., Any], transport_stream: Callable[..., bytes]
+) -> None:
+    server = serve([transport_stream(_pictures(20)), None])
+    watch = Watch(predictor, [LiveVideo(parse_address(server.address))], drops_late=[True])
+    places = []
+    for sighting in watch.sightings():
+        if not places:
+            threading.Timer(3, watch.stop).start()  # all frames have come by then, no end will
+        places.append(sighting.is_last)
+    assert places[-1]
+    assert not any(places[:-1])

@@ -117,7 +117,9 @@ class Watch:
 
     def _round(self, watched: dict[int, tuple[_Reader, Stream]]) -> Iterator[Sighting]:
         with self._arrived:
-            self._arrived.wait_for(lambda: any(reader.has_news for reader, _ in watched.values()))
+            self._arrived.wait_for(
+                lambda: self._is_stopped or any(reader.has_news for reader, _ in watched.values())
+            )
             taken = {
                 place: None if self._is_stopped else reader.take()
                 for place, (reader, _) in watched.items()
