@@ -98,10 +98,11 @@ def test_temporal_crops_reach_from_the_start_of_a_clip_to_its_end(
     lengths: list[int], num_crops: int
 ) -> None:
     numbers = torch.arange(60.0).repeat(len(lengths), 1)[:, :, None]  # each frame is its number
-    crops = list(temporal_crops(numbers, torch.tensor(lengths), num_crops))
-    assert len(crops) == num_crops
+    crops, kept = temporal_crops(numbers, torch.tensor(lengths), num_crops)
+    assert crops.shape == (len(lengths) * num_crops, 60, 1)
     for place, length in enumerate(lengths):
-        runs = [cut[place, : kept[place], 0].int().tolist() for cut, kept in crops]
+        own = range(place * num_crops, (place + 1) * num_crops)
+        runs = [crops[number, : kept[number], 0].int().tolist() for number in own]
         firsts = [run[0] for run in runs]
         assert runs == [list(range(first, first + len(runs[0]))) for first in firsts]
         assert {len(run) for run in runs} == {math.ceil(4 * length / 5)}

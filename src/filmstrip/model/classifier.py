@@ -49,8 +49,9 @@ class SequenceClassifier(Network):
         if self.num_temporal_crops == 1:
             logits: Tensor = self.head(scaled, lengths)
             return logits
-        crops = temporal_crops(scaled, lengths, self.num_temporal_crops)
-        return torch.stack([self.head(cut, kept) for cut, kept in crops]).mean(dim=0)
+        runs, kept = temporal_crops(scaled, lengths, self.num_temporal_crops)
+        of_runs: Tensor = self.head(runs, kept)  # (B · crops, K)
+        return of_runs.unflatten(0, (-1, self.num_temporal_crops)).mean(dim=1)
 
     def member_logits(self, sequences: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, M, K) of features (B, T, D)."""

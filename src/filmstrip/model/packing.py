@@ -8,7 +8,7 @@ turned round within its length. The numbers are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -50,9 +50,7 @@ def embed_real(embed: Callable[[Tensor], Tensor], clips: Tensor, lengths: Tensor
     return features
 
 
-def temporal_crops(
-    padded: Tensor, lengths: Tensor, num_crops: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+def temporal_crops(padded: Tensor, lengths: Tensor, num_crops: int) -> tuple[Tensor, Tensor]:
     """Runs of each clip's frames, four fifths of them each, spread from its start to its end.
 
     Args:
@@ -60,16 +58,18 @@ def temporal_crops(
         lengths: (B,) int64.
         num_crops: how many, two or more.
 
-    Yields:
-        The runs of all clips, (B, T, W), and their lengths (B,).
+    Returns:
+        The runs, those of a clip one after the other, (B · num_crops, T, W), and their lengths
+        (B · num_crops,).
     """
     lengths = lengths.to(padded.device)
+    num_steps, width = padded.shape[1:]
     kept = (4 * lengths + 4) // 5
-    steps = torch.arange(padded.shape[1], device=padded.device)
-    for number in range(num_crops):
-        share = (lengths - kept).double() * number / (num_crops - 1)
-        places = share.round().long()[:, None] + steps  # (B, T)
-        yield _at(padded, places.clamp(max=padded.shape[1] - 1)), kept
+    numbers = torch.arange(num_crops, device=padded.device, dtype=torch.float64)
+    starts = ((lengths - kept).double()[:, None] * numbers / (num_crops - 1)).round().long()
+    places = starts[:, :, None] + torch.arange(num_steps, device=padded.device)  # (B, crops, T)
+    runs = _at(padded, places.clamp(max=num_steps - 1).flatten(1))  # (B, crops · T, W)
+    return runs.reshape(-1, num_steps, width), kept[:, None].expand(-1, num_crops).reshape(-1)
 
 
 def pack(padded: Tensor, lengths: Tensor) -> Sequences:
