@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
@@ -310,9 +311,18 @@ def test_a_signal_ends_it_in_good_order(
     rng = np.random.default_rng(0)
     sent = transport_stream(rng.integers(0, 256, (40, 96, 128, 3), dtype=np.uint8))
     server = serve([sent, None])
-    threading.Timer(1, os.kill, [os.getpid(), number]).start()
+
+    def send_once_it_draws() -> None:
+        while not any(tmp_path.iterdir()):
+            time.sleep(0.05)
+        time.sleep(2)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send_once_it_draws, daemon=True).start()
     out = tmp_path / "copy.mkv"
-    ended = filmstrip("stream", finished_run.path, server.address, "--json", "--render", out)
+    # Eagerly: a trial would take the seconds in which the frames come.
+    options = ("--json", "--render", out, "--engine", "eager-fp32")
+    ended = filmstrip("stream", finished_run.path, server.address, *options)
     assert ended.exit_code == 0
     assert _last(ended.stdout, server.address)
     assert probe(out).num_frames > 10
