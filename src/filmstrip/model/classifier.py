@@ -50,8 +50,9 @@ class SequenceClassifier(Network):
             logits: Tensor = self.head(scaled, lengths)
             return logits
         runs, kept = temporal_crops(scaled, lengths, self.num_temporal_crops)
-        of_runs: Tensor = self.head(runs, kept)  # (B · crops, K)
-        return of_runs.unflatten(0, (-1, self.num_temporal_crops)).mean(dim=1)
+        of_runs: Tensor = self.head(runs, kept)
+        # (B · crops, K) to (B, crops, K)
+        return of_runs.reshape(-1, self.num_temporal_crops, of_runs.shape[1]).mean(dim=1)
 
     def member_logits(self, sequences: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, M, K) of features (B, T, D)."""
