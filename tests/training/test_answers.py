@@ -99,21 +99,17 @@ def test_the_threshold_of_the_validation_part_decides_what_is_answered(
     noise[np.arange(120), index.labels] += 1.5
 
     logits = torch.tensor(3 * noise)
-    with_threshold = calibrated(spec, logits, index)
-    assert with_threshold.temperature > 1.5
+    val = np.array([row.split == "val" for row in index.rows])
+    with_threshold = calibrated(spec, logits[val], index.subset("val").labels)
+    assert with_threshold.temperature > 1.3
     assert with_threshold.threshold is not None
     probs = probabilities(logits, with_threshold.temperature).numpy()
     facts = [ClipFacts(8, 8, 1.0, 8)] * 120
     answers = Answers(index, probs, facts, with_threshold)
     answered = answers.is_answered
     assert (answered == (probs.max(axis=1) >= with_threshold.threshold)).all()
-    val = answers.chosen("val")
     right = probs.argmax(axis=1) == index.labels
     assert right[val].mean() < 0.95 <= right[val][answered[val]].mean()
-    # The test part has no say: other answers to it leave the calibration as it is.
-    changed = logits.clone()
-    changed[60:] = -changed[60:]
-    assert calibrated(spec, changed, index) == with_threshold
     write_predictions(RunFolder(tmp_path), [answers])
     lines = RunFolder(tmp_path).predictions_file.read_text().splitlines()
     column = lines[0].split(",").index("abstains")

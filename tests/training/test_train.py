@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from filmstrip.dataset.index import open_index
 from filmstrip.errors import DatasetError, FilmstripError, RecipeError, RunError, StorageError
+from filmstrip.evaluation.calibration import PRIOR_DEVIATION, fit_temperature
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
@@ -151,6 +152,20 @@ def test_random_weights_are_said_loudly_and_stay_in_the_model(
 
 def test_embedded_weights_are_no_reason_for_a_warning(finished_run: RunFolder) -> None:
     assert "ImageNet" in load_classifier(finished_run.path).spec.weights_origin
+
+
+def test_the_temperature_is_fitted_to_the_answers_of_the_validation_part_alone(
+    finished_run: RunFolder,
+) -> None:
+    spec = load_classifier(finished_run.path).spec
+    rows = [row for row in table(finished_run.predictions_file) if row["split"] == "val"]
+    assert len(rows) == spec.num_calibration_clips
+    probs = np.array([[float(row[f"prob_{name}"]) for name in spec.class_names] for row in rows])
+    logits = spec.temperature * np.log(probs)
+    labels = np.array([spec.class_names.index(row["label"]) for row in rows])
+    assert spec.temperature == pytest.approx(
+        fit_temperature(logits, labels, PRIOR_DEVIATION), rel=1e-2
+    )
 
 
 def test_all_views_are_kept_in_the_cache(
