@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,13 @@ class Cache:
     def engines(self) -> Path:
         """The folder of what was measured of engines, and of calibrated copies of networks."""
         return self.folder / "engines"
+
+    def beside_features(self) -> Iterator[Path]:
+        """All finished files but features: of engines and of what is known of videos."""
+        for path in sorted(self.folder.glob("*/**/*")):
+            is_half_written = path.name.startswith(".")
+            if self.features not in path.parents and path.is_file() and not is_half_written:
+                yield path
 
     def facts(self, kind: str, content_hash: str) -> Path:
         """The file of what is known of a video.

@@ -168,6 +168,24 @@ def test_prune_removes_what_it_is_told_to(
     assert pruned.stderr == foretold.stderr.replace("Would remove", "Removed")
 
 
+def test_what_lies_beside_the_features_is_measured_and_goes_with_all_but_not_while_it_is_written(
+    cached: Callable[..., Any], cache: Path
+) -> None:
+    graph, half = (cache / "engines" / name for name in ("a.onnx", ".b.part.onnx"))
+    graph.parent.mkdir()
+    for path in (graph, half):
+        path.write_bytes(bytes(2000))
+    assert "Beside them 1 file (2.0 kB)" in cached("size").stderr
+    cached("prune", "--to", "0B")
+    assert graph.exists()
+    assert "and 1 file (2.0 kB) beside them" in cached("prune", "--all", "--dry-run").stderr
+    assert graph.exists()
+    cached("prune", "--all")
+    assert not graph.exists()
+    assert half.exists()
+    assert "Beside them" not in cached("size").stderr
+
+
 def test_prune_says_why_it_stays_above_its_aim(cached: Callable[..., Any]) -> None:
     assert "within the last two hours; --all" in cached("prune", "--to", "1kB").stderr
     assert "within the last two hours" not in cached("prune", "--to", "1MB").stderr

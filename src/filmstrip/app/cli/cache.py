@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,6 +100,7 @@ def size(cache: CacheOption = None) -> None:
     from filmstrip.features.upkeep import groups, leftovers
 
     store = _store(cache)
+    beside = _beside(cache)
     kinds: dict[tuple[str, str], tuple[int, int]] = {}
     for group in groups(store):
         num_entries, num_bytes = kinds.get((group.origin, group.precision), (0, 0))
@@ -118,6 +120,12 @@ def size(cache: CacheOption = None) -> None:
         decimal(sum(num_bytes for _, num_bytes in kinds.values())),
     )
     output.print(table)
+    if beside:
+        messages.print(
+            f"Beside them {_files(beside)} of what is known of engines and videos: `filmstrip "
+            "cache prune --all` removes these, too.",
+            soft_wrap=True,
+        )
     left = leftovers(store)
     if left:
         messages.print(
@@ -187,7 +195,11 @@ def prune(
         ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="All, even what is in use. It is computed again.")
+        bool,
+        typer.Option(
+            "--all",
+            help="All, even what is in use or known of engines and videos. It is computed again.",
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed.")] = False,
 ) -> None:
@@ -199,6 +211,7 @@ def prune(
 
     from filmstrip.app.cli.console import messages
     from filmstrip.features.upkeep import choose, remove, stored_files, sweep, total_bytes
+    from filmstrip.storage import writing
 
     if everything == (older_than_days is not None or target_bytes is not None):
         raise typer.BadParameter(
@@ -208,14 +221,19 @@ def prune(
     files = stored_files(store)
     older_than_seconds = None if older_than_days is None else older_than_days * SECONDS_PER_DAY
     chosen = files if everything else choose(files, time.time(), older_than_seconds, target_bytes)
+    beside = _beside(cache) if everything else {}
     if dry_run:
         removed, verb = chosen, "Would remove"
     else:
         removed, verb = remove(store, chosen), "Removed"
         sweep(store)
+        for path in beside:
+            with writing(path):
+                path.unlink(missing_ok=True)
     left_bytes = total_bytes(files) - total_bytes(removed)
     left = _amount_of(len(files) - len(removed), left_bytes)
-    messages.print(f"{verb} {_amount(removed)}; left: {left}.", soft_wrap=True)
+    and_files = f", and {_files(beside)} beside them" if beside else ""
+    messages.print(f"{verb} {_amount(removed)}{and_files}; left: {left}.", soft_wrap=True)
     if target_bytes is not None and left_bytes > target_bytes:
         messages.print("What is left was used within the last two hours; --all removes it too.")
 
@@ -225,6 +243,24 @@ def _store(cache: Path | None) -> FeatureStore:
     from filmstrip.features.store import FeatureStore
 
     return FeatureStore(Cache.at(cache).features)
+
+
+def _beside(cache: Path | None) -> dict[Path, int]:
+    """The files beside the features, with their sizes in bytes."""
+    from filmstrip.cache import Cache
+
+    sizes = {}
+    for path in Cache.at(cache).beside_features():
+        with suppress(FileNotFoundError):  # removed since it was listed
+            sizes[path] = path.stat().st_size
+    return sizes
+
+
+def _files(sizes: dict[Path, int]) -> str:
+    from rich.filesize import decimal
+
+    noun = "file" if len(sizes) == 1 else "files"
+    return f"{len(sizes):,} {noun} ({decimal(sum(sizes.values()))})"
 
 
 def _amount(files: list[StoredFile]) -> str:
