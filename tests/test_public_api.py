@@ -6,7 +6,8 @@ import pytest
 
 import filmstrip
 from filmstrip import errors
-from filmstrip.inference.predict import Prediction, Predictor, load
+from filmstrip.inference.predict import Predictor, load
+from filmstrip.inference.prediction import Prediction
 
 
 def test_the_package_offers_what_its_all_names_and_no_more() -> None:

@@ -11,7 +11,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from filmstrip.inference.predict import Prediction, Predictor, load
+    from filmstrip.inference.predict import Predictor, load
+    from filmstrip.inference.prediction import Prediction
 
 __all__ = ["Prediction", "Predictor", "__version__", "load"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from filmstrip.errors import VideoError
-from filmstrip.inference.predict import Prediction
+from filmstrip.inference.prediction import Prediction
 from filmstrip.inference.render import render
 from filmstrip.video.decode import iterate_frames
 from filmstrip.video.encode import write_video

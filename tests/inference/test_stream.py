@@ -15,7 +15,8 @@ from filmstrip.errors import NoVideoError, RecipeError
 from filmstrip.inference.exporting.formats import Run, opened
 from filmstrip.inference.exporting.networks import StepNetwork
 from filmstrip.inference.exporting.report import Report
-from filmstrip.inference.predict import Prediction, Predictor, load
+from filmstrip.inference.predict import Predictor, load
+from filmstrip.inference.prediction import Prediction
 from filmstrip.inference.stream import Stream, push_together
 from filmstrip.model.classifier import VideoClassifier, load_classifier
 from filmstrip.model.specs import ClassifierSpec, MeanLinearHeadSpec

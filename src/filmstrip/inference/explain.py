@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from filmstrip.errors import FilmstripError, RecipeError, nearest
-from filmstrip.inference.predict import Prediction
+from filmstrip.inference.prediction import Prediction
 from filmstrip.model.classifier import VideoClassifier
 from filmstrip.video.decode import read_clip
 from filmstrip.video.transforms import View

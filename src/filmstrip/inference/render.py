@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from filmstrip.errors import VideoError
-from filmstrip.inference.predict import Prediction
+from filmstrip.inference.prediction import Prediction
 from filmstrip.video.decode import iterate_frames
 from filmstrip.video.encode import write_video
 from filmstrip.video.probe import probe

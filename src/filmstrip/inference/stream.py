@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,13 +18,11 @@ from torch import Tensor
 
 from filmstrip.errors import NoVideoError
 from filmstrip.features.engine import Engine
+from filmstrip.inference.prediction import Prediction
 from filmstrip.inference.reading import Method, Reading, read_together
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.video.picture import Picture, RgbConverter
 from filmstrip.video.sampling import RateClock
-
-if TYPE_CHECKING:
-    from filmstrip.inference.predict import Prediction
 
 Frame = Picture | VideoFrame
 """A picture (H, W, 3) uint8 RGB, or a frame as PyAV decodes it, which is converted only if seen."""

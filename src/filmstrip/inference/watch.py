@@ -20,7 +20,8 @@ from filmstrip.inference.stream import Stream, push_together
 from filmstrip.video.live import LiveVideo
 
 if TYPE_CHECKING:
-    from filmstrip.inference.predict import Prediction, Predictor
+    from filmstrip.inference.predict import Predictor
+    from filmstrip.inference.prediction import Prediction
 
 # Frames of a file that are decoded ahead; none is dropped.
 _NUM_AHEAD = 4

@@ -91,6 +91,8 @@ def test_a_source_that_cannot_be_opened_is_named_and_the_others_go_on(
     assert _last(ended.stdout, clip)
     assert f"Error: {gone}: there is no such file" in ended.stderr
     assert f"Error: {address}: cannot be opened (Connection refused)" in ended.stderr
+    # Of what showed no frame there is nothing to sum up.
+    assert ended.stderr.count("seen by the network") == 1
 
 
 def test_a_server_is_watched_and_waited_for(

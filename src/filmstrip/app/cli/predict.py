@@ -10,7 +10,7 @@ import typer
 from filmstrip.app.cli.options import AnswerEngineOption
 
 if TYPE_CHECKING:
-    from filmstrip.inference.predict import Prediction
+    from filmstrip.inference.prediction import Prediction
 
 
 def add_to(app: typer.Typer) -> None:

@@ -166,8 +166,9 @@ def stream(
             else:
                 deque(told(), maxlen=0)
     finally:
-        for name, words in zip(names, _summaries(watch, videos), strict=True):
-            say(f"{name}: {words}")
+        for place, words in enumerate(_summaries(watch, videos)):
+            if watch.streams[place].num_frames or watch.errors[place] is None:
+                say(f"{names[place]}: {words}")
         if command is not None:
             command.wait(_LAST_SECONDS)
         if hook is not None:
