@@ -84,9 +84,12 @@ class VideoClassifier(Network):
 
         The logits of the views that the model answers by are averaged.
         """
-        shown = [clips.flip(-1) if view == "flip" else clips for view in self.spec.views]
-        logits = [self.sequence(self._features(view, lengths), lengths) for view in shown]
-        return torch.stack(logits).mean(dim=0)
+        views = self.spec.views
+        shown = torch.cat([clips.flip(-1) if view == "flip" else clips for view in views])
+        num_frames = lengths.repeat(len(views))
+        logits: Tensor = self.sequence(self._features(shown, num_frames), num_frames)
+        # (V · B, K) to (V, B, K)
+        return logits.reshape(len(views), -1, logits.shape[1]).mean(dim=0)
 
     def member_logits(self, sequences: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, M, K) of uint8 clips (B, T, 3, H, W), seen as they are."""
