@@ -149,7 +149,7 @@ def test_a_value_that_is_not_yaml_is_refused(value: str) -> None:
     [
         ("head.hidden=0", "head.hidden.0 = 0", "greater than or equal to 1"),
         ("head.hidden=[]", "head.hidden = []", "at least 1 item"),
-        ("head.hidden=many", "head.hidden = 'many'", "tuple"),
+        ("head.hidden=many", "head.hidden = 'many'", "a list, such as"),
         ("head.dropout=1", "head.dropout = 1", "less than 1"),
         ("head.cell=rnn", "head.cell = 'rnn'", "'lstm' or 'gru'"),
         ("head.kind=transformer", "head = {'kind': 'transformer'}", "'recurrent', 'mean-linear'"),

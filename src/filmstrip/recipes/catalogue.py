@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,8 @@ from filmstrip.errors import RecipeError, nearest
 from filmstrip.recipes.recipe import Recipe
 
 DEFAULT_RECIPE = "lite-gru"
+
+_PYDANTIC_OPENING = re.compile(r"^(Input should be|Value should have) ")
 
 RECIPE_NAMES = (
     "lite-gru",
@@ -161,9 +164,13 @@ def _validated(settings: object, origin: str) -> Recipe:
         # A misspelt key is both unknown and missing: the unknown one tells more.
         fault = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         key = _key(settings, fault["loc"])
-        expected, hint = fault["msg"], ""
+        expected, hint = _PYDANTIC_OPENING.sub("", fault["msg"]), ""
         if fault["type"] == "extra_forbidden":
             expected, hint = "a setting that there is", nearest(key, _keys_of(Recipe)) + " "
+        elif fault["type"] == "missing":
+            expected = "every setting that has no default"
+        elif fault["type"] == "tuple_type":
+            expected = "a list, such as [128] or [plain, flip]"
         value = "is missing" if fault["type"] == "missing" else f"= {reprlib.repr(fault['input'])}"
         raise RecipeError(
             f"{origin}: {key or 'the recipe'} {value}",
