@@ -32,7 +32,7 @@ from filmstrip.features.choice import EngineChoice
 from filmstrip.features.engine import Engine, default_device
 from filmstrip.features.entry import ClipFacts
 from filmstrip.features.extract import Extractor
-from filmstrip.features.runtimes import INT8
+from filmstrip.features.runtimes import INT8, runtimes
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.backbone import Backbone, build_backbone
@@ -182,7 +182,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def ceiling() -> dict[str, float]:
-    """The machine's own matrix product in each precision, in FLOP/s."""
+    """The machine's own matrix product, in FLOP/s, in each precision that it computes in itself."""
 
     def multiply(left: torch.Tensor, right: torch.Tensor) -> None:
         torch.matmul(left, right)
@@ -190,10 +190,9 @@ def ceiling() -> dict[str, float]:
             torch.cuda.synchronize()
 
     best = {}
-    precisions = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if ON_GPU:
-        precisions["tf32"] = torch.float32
-    for precision, dtype in precisions.items():
+    lower = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    for precision in sorted({runtime.precision for runtime in runtimes(DEVICE)}):
+        dtype = lower.get(precision, torch.float32)
         torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
         speeds = []
         for side in (4096, 8192) if ON_GPU else (1024, 2048, 4096):
