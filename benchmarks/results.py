@@ -175,8 +175,8 @@ Calibration error |
 {chr(10).join(lines)}
 
 Backbones: ImageNet weights, frozen. The calibration error (ECE, 15 bins) is that of the clips' test
-answers of one seed, all folds together, after temperature scaling; rows without one are runs from
-before that. Each fold's temperature rests on about fourteen validation clips and a prior, and for
+answers of one seed, all folds together, after temperature scaling. Rows without one are older runs,
+from before that, and from before the frames of packed AVI files were read in their true order. Each fold's temperature rests on about fourteen validation clips and a prior, and for
 120 answers as sure as those of `lite-gru` and `lite-bigru` exact probabilities, too, show 0.06 to
 0.08 by chance.
 The source of `resnet50-gru` trains its ResNet-50 from scratch; here it is given weights, and
