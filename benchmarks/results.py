@@ -129,8 +129,7 @@ def table_line(label: str, results: list[dict[str, Any]]) -> str:
     seeds = [metrics["summary"]["accuracy"]["mean"] for metrics in results]
     folds = [fold["accuracy"] for metrics in results for fold in metrics["folds"]]
     f1 = mean(metrics["test"]["macro_f1"] for metrics in results)
-    # Runs from before probabilities were calibrated have none.
-    errors = [metrics["test"].get("ece") for metrics in results]
+    calibration_error = mean(metrics["test"]["ece"] for metrics in results)
     cells = [
         label,
         f"{mean(seeds):.3f}",
@@ -138,7 +137,7 @@ def table_line(label: str, results: list[dict[str, Any]]) -> str:
         f"{stdev(folds):.3f}",
         f"{min(folds):.2f} to {max(folds):.2f}",
         f"{f1:.3f}",
-        "–" if None in errors else f"{mean(errors):.3f}",
+        f"{calibration_error:.3f}",
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -175,10 +174,9 @@ Calibration error |
 {chr(10).join(lines)}
 
 Backbones: ImageNet weights, frozen. The calibration error (ECE, 15 bins) is that of the clips' test
-answers of one seed, all folds together, after temperature scaling. Rows without one are older runs,
-from before that, and from before the frames of packed AVI files were read in their true order. Each fold's temperature rests on about fourteen validation clips and a prior, and for
-120 answers as sure as those of `lite-gru` and `lite-bigru` exact probabilities, too, show 0.06 to
-0.08 by chance.
+answers of one seed, all folds together, after temperature scaling. Each fold's temperature rests on
+about fourteen validation clips and a prior, and for 120 answers as sure as those of `lite-gru` and
+`lite-bigru` exact probabilities, too, show 0.06 to 0.08 by chance.
 The source of `resnet50-gru` trains its ResNet-50 from scratch; here it is given weights, and
 `cnn-lstm`, which learns all from scratch, is left out: the training parts have about 80 clips.
 `xception-gru` is missing because no public package carries Xception's weights. I3D, pretrained on
