@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
+
+from filmstrip.storage import writing
+
+_BESIDE_FEATURES = re.compile(
+    r"engines/([0-9a-f]{32}\.(json|onnx)|int8-[0-9a-f]{32})"
+    r"|(doctor|fingerprints)-\d+/[0-9a-f]{2}/[0-9a-f]{32,}\.json"
+)
+"""Below the cache: trials, graphs and calibrated copies, and what is known of videos."""
 
 
 def default_cache() -> Path:
@@ -38,12 +50,33 @@ class Cache:
         """The folder of what was measured of engines, and of calibrated copies of networks."""
         return self.folder / "engines"
 
-    def beside_features(self) -> Iterator[Path]:
-        """All finished files but features: of engines and of what is known of videos."""
-        for path in sorted(self.folder.glob("*/**/*")):
-            is_half_written = path.name.startswith(".")
-            if self.features not in path.parents and path.is_file() and not is_half_written:
-                yield path
+    def beside_features(self) -> dict[Path, int]:
+        """What is kept of engines and videos: files and calibrated copies, with their bytes.
+
+        Only names that Filmstrip gives count: nothing else in the folder is ours to remove.
+        """
+        sizes = {}
+        for path in [*self.engines.glob("*"), *self.folder.glob("*/??/*.json")]:
+            if _BESIDE_FEATURES.fullmatch(path.relative_to(self.folder).as_posix()):
+                with suppress(FileNotFoundError):  # removed since it was listed
+                    files = path.iterdir() if path.is_dir() else [path]
+                    sizes[path] = sum(file.stat().st_size for file in files)
+        return sizes
+
+    def remove(self, paths: Iterable[Path]) -> None:
+        """Remove what ``beside_features`` listed.
+
+        Raises:
+            StorageError: the cache cannot be written.
+        """
+        for path in paths:
+            with writing(path), suppress(FileNotFoundError):
+                if path.is_dir():
+                    # At once: what is left of a copy would be taken for a whole one.
+                    going = path.rename(path.with_name(f".{uuid4().hex}.part"))
+                    shutil.rmtree(going)
+                else:
+                    path.unlink()
 
     def facts(self, kind: str, content_hash: str) -> Path:
         """The file of what is known of a video.

@@ -168,22 +168,48 @@ def test_prune_removes_what_it_is_told_to(
     assert pruned.stderr == foretold.stderr.replace("Would remove", "Removed")
 
 
-def test_what_lies_beside_the_features_is_measured_and_goes_with_all_but_not_while_it_is_written(
+def test_what_is_known_of_engines_and_videos_is_measured_and_goes_with_all(
     cached: Callable[..., Any], cache: Path
 ) -> None:
-    graph, half = (cache / "engines" / name for name in ("a.onnx", ".b.part.onnx"))
-    graph.parent.mkdir()
-    for path in (graph, half):
-        path.write_bytes(bytes(2000))
-    assert "Beside them 1 file (2.0 kB)" in cached("size").stderr
+    number = 32 * "a"
+    ours = [
+        f"engines/{number}.onnx",
+        f"engines/int8-{number}/model.xml",
+        f"doctor-2/aa/{number}.json",
+    ]
+    for name in ours:
+        (cache / name).parent.mkdir(parents=True)
+        (cache / name).write_bytes(bytes(1000))
+    assert "Beside them 3 files (3.0 kB)" in cached("size").stderr
     cached("prune", "--to", "0B")
-    assert graph.exists()
-    assert "and 1 file (2.0 kB) beside them" in cached("prune", "--all", "--dry-run").stderr
-    assert graph.exists()
-    cached("prune", "--all")
-    assert not graph.exists()
-    assert half.exists()
+    cached("prune", "--all", "--dry-run")
+    assert all((cache / name).exists() for name in ours)
+    assert "and 3 files (3.0 kB) beside them" in cached("prune", "--all").stderr
+    assert not any((cache / name).exists() for name in ours)
+    # An empty copy would be taken for a calibrated one.
+    assert list((cache / "engines").iterdir()) == []
     assert "Beside them" not in cached("size").stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "engines/.0a.part.onnx",  # half-written by another process
+        "engines/tmp0a/whole/model.xml",
+        f"engines/int8-{32 * 'a'}.lock",
+        "engines/notes.txt",
+        "photos-2024/ab/places.json",
+        f"photos-2024/ab/{32 * 'a'}.json",
+        "thesis.md",
+    ],
+)
+def test_prune_never_removes_what_is_not_ours_or_not_finished(
+    cached: Callable[..., Any], cache: Path, name: str
+) -> None:
+    (cache / name).parent.mkdir(parents=True, exist_ok=True)
+    (cache / name).write_text("precious")
+    assert cached("prune", "--all").exit_code == 0
+    assert (cache / name).read_text() == "precious"
 
 
 def test_prune_says_why_it_stays_above_its_aim(cached: Callable[..., Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -97,10 +96,11 @@ def size(cache: CacheOption = None) -> None:
     from rich.table import Table
 
     from filmstrip.app.cli.console import messages, output
+    from filmstrip.cache import Cache
     from filmstrip.features.upkeep import groups, leftovers
 
     store = _store(cache)
-    beside = _beside(cache)
+    beside = Cache.at(cache).beside_features()
     kinds: dict[tuple[str, str], tuple[int, int]] = {}
     for group in groups(store):
         num_entries, num_bytes = kinds.get((group.origin, group.precision), (0, 0))
@@ -210,8 +210,8 @@ def prune(
     import time
 
     from filmstrip.app.cli.console import messages
+    from filmstrip.cache import Cache
     from filmstrip.features.upkeep import choose, remove, stored_files, sweep, total_bytes
-    from filmstrip.storage import writing
 
     if everything == (older_than_days is not None or target_bytes is not None):
         raise typer.BadParameter(
@@ -221,15 +221,13 @@ def prune(
     files = stored_files(store)
     older_than_seconds = None if older_than_days is None else older_than_days * SECONDS_PER_DAY
     chosen = files if everything else choose(files, time.time(), older_than_seconds, target_bytes)
-    beside = _beside(cache) if everything else {}
+    beside = Cache.at(cache).beside_features() if everything else {}
     if dry_run:
         removed, verb = chosen, "Would remove"
     else:
         removed, verb = remove(store, chosen), "Removed"
         sweep(store)
-        for path in beside:
-            with writing(path):
-                path.unlink(missing_ok=True)
+        Cache.at(cache).remove(beside)
     left_bytes = total_bytes(files) - total_bytes(removed)
     left = _amount_of(len(files) - len(removed), left_bytes)
     and_files = f", and {_files(beside)} beside them" if beside else ""
@@ -243,17 +241,6 @@ def _store(cache: Path | None) -> FeatureStore:
     from filmstrip.features.store import FeatureStore
 
     return FeatureStore(Cache.at(cache).features)
-
-
-def _beside(cache: Path | None) -> dict[Path, int]:
-    """The files beside the features, with their sizes in bytes."""
-    from filmstrip.cache import Cache
-
-    sizes = {}
-    for path in Cache.at(cache).beside_features():
-        with suppress(FileNotFoundError):  # removed since it was listed
-            sizes[path] = path.stat().st_size
-    return sizes
 
 
 def _files(sizes: dict[Path, int]) -> str:
