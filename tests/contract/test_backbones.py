@@ -164,7 +164,7 @@ def test_just_the_last_units_learn_when_some_are_to(name: str) -> None:
 def test_all_of_it_learns_when_all_is_to(name: str) -> None:
     backbone = build(name, trainable=-1)
     assert all(parameter.requires_grad for parameter in backbone.parameters())
-    assert all(module.training for module in backbone.train().trunk.modules())
+    assert all(module.training for module in backbone.train().modules())
     backbone(frames_for(name, 2)).square().sum().backward()
     reached = [key for key, p in backbone.named_parameters() if p.grad is not None]
     assert len(reached) == len(list(backbone.parameters()))

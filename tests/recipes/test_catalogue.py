@@ -246,7 +246,9 @@ def test_an_unknown_key_in_a_file_is_refused_with_the_nearest(
 
 def test_a_section_that_a_file_lacks_is_named(yaml_file: Path) -> None:
     yaml_file.write_text("name: mine\n")
-    assert refusal(str(yaml_file)).given == f"{yaml_file}: sampling is missing"
+    error = refusal(str(yaml_file))
+    assert error.given == f"{yaml_file}: sampling is missing"
+    assert error.expected == "every setting that has no default"
 
 
 # Numbers of every size, words and lists, as a person or a search may set them.

@@ -98,10 +98,10 @@ def test_the_threshold_of_the_validation_part_decides_what_is_answered(
     noise = generator.normal(size=(120, 3))
     noise[np.arange(120), index.labels] += 1.5
 
-    logits = torch.tensor(3 * noise)
+    logits = torch.tensor(4 * noise)  # too sure of itself, whatever the prior thinks
     val = np.array([row.split == "val" for row in index.rows])
     with_threshold = calibrated(spec, logits[val], index.subset("val").labels)
-    assert with_threshold.temperature > 1.3
+    assert with_threshold.temperature > 1.5
     assert with_threshold.threshold is not None
     probs = probabilities(logits, with_threshold.temperature).numpy()
     facts = [ClipFacts(8, 8, 1.0, 8)] * 120

@@ -158,14 +158,16 @@ def test_the_temperature_is_fitted_to_the_answers_of_the_validation_part_alone(
     finished_run: RunFolder,
 ) -> None:
     spec = load_classifier(finished_run.path).spec
-    rows = [row for row in table(finished_run.predictions_file) if row["split"] == "val"]
-    assert len(rows) == spec.num_calibration_clips
-    probs = np.array([[float(row[f"prob_{name}"]) for name in spec.class_names] for row in rows])
-    logits = spec.temperature * np.log(probs)
-    labels = np.array([spec.class_names.index(row["label"]) for row in rows])
-    assert spec.temperature == pytest.approx(
-        fit_temperature(logits, labels, PRIOR_DEVIATION), rel=1e-2
-    )
+
+    def fitted(*splits: str) -> float:
+        rows = [row for row in table(finished_run.predictions_file) if row["split"] in splits]
+        probs = [[float(row[f"prob_{name}"]) for name in spec.class_names] for row in rows]
+        labels = [spec.class_names.index(row["label"]) for row in rows]
+        return fit_temperature(spec.temperature * np.log(probs), labels, PRIOR_DEVIATION)
+
+    assert spec.temperature == pytest.approx(fitted("val"), rel=1e-4)
+    for others in (("test",), ("train",), ("val", "test")):
+        assert spec.temperature != pytest.approx(fitted(*others), rel=1e-3)
 
 
 def test_all_views_are_kept_in_the_cache(

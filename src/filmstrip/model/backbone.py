@@ -131,7 +131,7 @@ class Backbone(nn.Module):
 
     def train(self, mode: bool = True) -> Backbone:
         """Switch to training, but leave frozen units in evaluation: their BatchNorm stands."""
-        super().train(False)
+        super().train(mode and self.trainable == -1)
         for unit in self.trainable_units():
             unit.train(mode)
         self.training = mode
