@@ -133,7 +133,8 @@ def timeline(
         write_timeline_page(html, video, segments, reader.end_seconds, embed)
     if reader.num_corrupt:
         say(f"{reader.num_corrupt} corrupt packets or frames were left out")
-    messages.print(f"{len(segments)} segments in {clock_time(reader.end_seconds)}.")
+    noun = "segment" if len(segments) == 1 else "segments"
+    messages.print(f"{len(segments)} {noun} in {clock_time(reader.end_seconds)}.")
 
 
 def _keeping(kept: list[TimelineStep], steps: Iterable[TimelineStep]) -> Iterator[TimelineStep]:
