@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from filmstrip.dataset.index import VideoIndex, open_index
-from filmstrip.evaluation.calibration import PRIOR_DEVIATION, abstention_threshold, fit_temperature
+from filmstrip.evaluation.calibration import abstention_threshold
+from filmstrip.evaluation.temperature import PRIOR_DEVIATION, fit_temperature
 from filmstrip.model.classifier import load_classifier, probabilities
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.training import split_trainer

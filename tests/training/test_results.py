@@ -14,7 +14,7 @@ from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from filmstrip.dataset.index import open_index
-from filmstrip.evaluation.calibration import PRIOR_DEVIATION, fit_temperature
+from filmstrip.evaluation.temperature import PRIOR_DEVIATION, fit_temperature
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
 from filmstrip.model.classifier import load_classifier

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from filmstrip.dataset.index import open_index
 from filmstrip.errors import DatasetError, FilmstripError, RecipeError, RunError, StorageError
-from filmstrip.evaluation.calibration import PRIOR_DEVIATION, fit_temperature
+from filmstrip.evaluation.temperature import PRIOR_DEVIATION, fit_temperature
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore

@@ -6,11 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from filmstrip.evaluation.calibration import (
-    PRIOR_DEVIATION,
-    abstention_threshold,
-    fit_temperature,
-)
+from filmstrip.evaluation.calibration import abstention_threshold
+from filmstrip.evaluation.temperature import PRIOR_DEVIATION, fit_temperature
 from filmstrip.model.classifier import probabilities
 from filmstrip.model.specs import ClassifierSpec
 

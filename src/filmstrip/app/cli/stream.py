@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,12 +15,8 @@ import typer
 from filmstrip.app.cli.options import AnswerEngineOption
 
 if TYPE_CHECKING:
-    from filmstrip.app.on_label import LabelCommand
     from filmstrip.inference.watch import Sighting, Watch
     from filmstrip.video.live import LiveVideo
-
-# How long commands may go on once all videos have ended.
-_LAST_SECONDS = 5.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -109,7 +105,7 @@ def stream(
     dropped, corrupt or changed is said on standard error.
     """
     from filmstrip.app.cli.console import messages, show_error
-    from filmstrip.app.webhook import Webhook
+    from filmstrip.app.label_actions import LabelActions
     from filmstrip.errors import VideoError
     from filmstrip.inference.predict import load
     from filmstrip.inference.watch import Watch
@@ -128,8 +124,7 @@ def stream(
     addresses = [parse_address(text, raw) for text in sources]
     names = [address.shown for address in addresses]
     predictor = load(run, engine, note=say)
-    hook = Webhook(webhook, say) if webhook is not None else None
-    command = _label_command(on_label, execute, hook is not None, predictor.class_names, say)
+    actions = LabelActions(on_label or [], execute, webhook, predictor.class_names, say)
     videos = [
         LiveVideo(
             address,
@@ -151,10 +146,7 @@ def stream(
             is_change = is_sure and labels.get(sighting.place) != answer.label
             if is_change:
                 labels[sighting.place] = answer.label
-                if command is not None and answer.label in (on_label or []):
-                    command.run(_facts(sighting, names[sighting.place]))
-                if hook is not None and answer.label in (on_label or [answer.label]):
-                    hook.post(_event(sighting, names[sighting.place]))
+                actions.begin(sighting, names[sighting.place])
             if is_change or (as_json and sighting.is_last):
                 _print(sighting, names[sighting.place], as_json)
             yield sighting
@@ -169,10 +161,7 @@ def stream(
         for place, words in enumerate(_summaries(watch, videos)):
             if watch.streams[place].num_frames or watch.errors[place] is None:
                 say(f"{names[place]}: {words}")
-        if command is not None:
-            command.wait(_LAST_SECONDS)
-        if hook is not None:
-            hook.close(_LAST_SECONDS)
+        actions.close()
     errors = [error for error in watch.errors if error is not None]
     for error in errors:
         show_error(error)
@@ -216,67 +205,14 @@ def _render(sightings: Iterator[Sighting], out: Path) -> None:
     )
 
 
-def _label_command(
-    on_label: list[str] | None,
-    execute: str | None,
-    has_webhook: bool,
-    class_names: Sequence[str],
-    say: Callable[[str], None],
-) -> LabelCommand | None:
-    from filmstrip.app.on_label import LabelCommand
-    from filmstrip.errors import RecipeError, nearest
-
-    if execute is not None and not on_label:
-        raise RecipeError(
-            "--exec without --on-label",
-            "a label at which to run the command",
-            "name it: --on-label fall --exec 'notify-send fall'.",
-        )
-    if on_label and execute is None and not has_webhook:
-        raise RecipeError(
-            "--on-label without --exec or --webhook",
-            "what to do when the label begins",
-            "give a command, such as --exec 'notify-send fall', or an address to --webhook.",
-        )
-    for label in on_label or []:
-        if label not in class_names:
-            raise RecipeError(
-                f"--on-label {label}: not a class of this model",
-                "one of its classes",
-                nearest(label, class_names),
-            )
-    return None if execute is None else LabelCommand(execute, say)
-
-
-def _facts(sighting: Sighting, source: str) -> dict[str, str]:
-    return {
-        "FILMSTRIP_LABEL": sighting.prediction.label,
-        "FILMSTRIP_CONFIDENCE": f"{sighting.prediction.confidence:.6f}",
-        "FILMSTRIP_SOURCE": source,
-        "FILMSTRIP_TIME_SECONDS": f"{sighting.time_seconds:.3f}",
-    }
-
-
-def _event(sighting: Sighting, source: str) -> dict[str, object]:
-    answer = sighting.prediction
-    return {
-        "event": "end" if sighting.is_last else "label",
-        "source": source,
-        "time_seconds": round(sighting.time_seconds, 3),
-        "label": answer.label,
-        "confidence": answer.confidence,
-        "abstains": answer.abstains,
-        "probs": answer.probs,
-    }
-
-
 def _print(sighting: Sighting, source: str, as_json: bool) -> None:
     from filmstrip.app.cli.console import output
+    from filmstrip.app.label_actions import event
     from filmstrip.inference.timeline_files import clock_time
 
     answer = sighting.prediction
     if as_json:
-        text = json.dumps(_event(sighting, source))
+        text = json.dumps(event(sighting, source))
     else:
         at = clock_time(sighting.time_seconds)
         text = f"{at}  {source}  {answer.label}  {answer.confidence:.2f}"
