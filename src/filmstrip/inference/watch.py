@@ -2,7 +2,8 @@
 
 Each video is read by a thread of its own. A live one keeps only its newest frame ready: what the
 network had no time for is dropped and counted, so no answer lags. Each round takes at most one
-frame of each video, so none can crowd out another; the busier the machine, the fuller a pass.
+frame of each video, so none can crowd out another; the busier the machine, the fuller a pass. Files
+that are read as fast as they can be wait a moment for one another.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # Frames of a file that are decoded ahead; none is dropped.
 _NUM_AHEAD = 4
+
+_LONGEST_WAIT_SECONDS = 0.05
+"""For how long files wait for one another's next frame, so that all are seen in one pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,7 @@ class Watch:
 
     def _round(self, watched: dict[int, tuple[_Reader, Stream]]) -> Iterator[Sighting]:
         with self._arrived:
-            self._arrived.wait_for(
-                lambda: self._is_stopped or any(reader.has_news for reader, _ in watched.values())
-            )
+            self._wait_for_news([reader for reader, _ in watched.values()])
             taken = {
                 place: None if self._is_stopped else reader.take()
                 for place, (reader, _) in watched.items()
@@ -139,6 +141,22 @@ class Watch:
                     end = reader.video.end_seconds
                     yield Sighting(place, end, stream.finish(end), frame=None)
 
+    def _wait_for_news(self, readers: Sequence[_Reader]) -> None:
+        """Return once a frame of a live video has come, or one of each file; the lock is held."""
+        live = [reader for reader in readers if reader.drops_late]
+        files = [reader for reader in readers if not reader.drops_late]
+
+        def is_any_there() -> bool:
+            return self._is_stopped or any(reader.has_news for reader in readers)
+
+        def is_all_there() -> bool:
+            if self._is_stopped or any(reader.has_news for reader in live):
+                return True
+            return all(reader.has_news for reader in files)
+
+        self._arrived.wait_for(is_any_there)
+        self._arrived.wait_for(is_all_there, _LONGEST_WAIT_SECONDS)
+
 
 class _Reader(Thread):
     """Reads one video into a box that is emptied under the lock of ``arrived``."""
@@ -146,10 +164,10 @@ class _Reader(Thread):
     def __init__(self, video: LiveVideo, drops_late: bool, arrived: Condition) -> None:
         super().__init__(daemon=True, name=f"reader of {video.address.shown}")
         self.video = video
+        self.drops_late = drops_late
         self.num_dropped = 0
         self.error: FilmstripError | None = None
         self.crash: Exception | None = None
-        self._drops_late = drops_late
         self._arrived = arrived
         self._box: deque[tuple[float, VideoFrame]] = deque()
         self._is_done = self._is_stopped = False
@@ -195,7 +213,7 @@ class _Reader(Thread):
 
     def _put(self, arrival: tuple[float, VideoFrame]) -> None:
         with self._arrived:
-            if self._drops_late and self._box:
+            if self.drops_late and self._box:
                 self._box.popleft()
                 self.num_dropped += 1
             self._arrived.wait_for(lambda: len(self._box) < _NUM_AHEAD or self._is_stopped)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from scipy.linalg import eigh
 from torch import Tensor, nn
 
 from filmstrip.model.specs import ScalerSpec
@@ -76,6 +75,8 @@ class Scaler(nn.Module):
         self.scale.copy_(_inverse(high - low, torch.maximum(low.abs(), high.abs())))
 
     def _fit_pca(self, clips: Iterable[Tensor]) -> None:
+        from scipy.linalg import eigh  # whoever only answers can do without
+
         mean, _, covariance = _moments(clips, with_covariance=True)
         width = len(covariance)
         variances, directions = (
