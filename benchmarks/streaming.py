@@ -3,11 +3,11 @@
     python benchmarks/streaming.py [NUM_FRAMES] [ENGINE]
 
 The model is the default recipe's, whose weights do not matter here. Everything is measured in one
-process, in processor time; of frames that are pushed the median counts. A machine that others use
-does not stay as fast as it was, so in the second and the last thousand a stream that has just begun
-is pushed in turns with the old one, frame by frame: its time is the measure of the machine, and the
-old stream's change is told after it is divided by the new one's. The table that is printed stands
-in docs/streaming.md.
+process, on one thread, in processor time; of frames that are pushed the median counts. A machine
+that others use does not stay as fast as it was, so in the second and the last thousand a stream
+that has just begun is pushed in turns with the old one, frame by frame: its time is the measure of
+the machine, and the old stream's change is told after it is divided by the new one's. The table
+that is printed stands in docs/streaming.md.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def rerun(predictor: Predictor, frames: np.ndarray, rate: float) -> float:
 def main() -> None:
     num_frames = int(sys.argv[1]) if len(sys.argv) > 1 else NUM_FRAMES
     engine = sys.argv[2] if len(sys.argv) > 2 else "onnxruntime-fp32"
+    torch.set_num_threads(1)
     predictor = build(engine)
     rate = predictor.spec.sampling.frames_per_second
     frames = np.random.default_rng(0).integers(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -22,6 +22,7 @@ SUBCOMMANDS = [
 ]
 HEAVY = ("torch", "lightning", "matplotlib", "sklearn", "timm", "torchvision", "av", "pandas")
 ROOT = Path(__file__).parents[3]
+FULL_DISK = Path("/dev/full")
 
 CALL_AND_LIST_MODULES = """
 import sys
@@ -128,3 +129,40 @@ def test_a_person_s_mistake_ends_in_three_parts_and_never_in_a_traceback(
     assert told is not None, ended.stderr
     assert given in told[1]
     assert remedy in told[3]
+
+
+def _call(*arguments: str, stdout: int | IO[bytes] = subprocess.DEVNULL) -> tuple[int, str]:
+    """The exit code of a command in a process of its own, and what it says on standard error."""
+    ended = subprocess.run(
+        [sys.executable, "-c", "from filmstrip.app.cli import main; main()", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    return ended.returncode, plain(ended.stderr.decode())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["recipes"], 0, ""),
+        (["recipes", "no-such"], 1, "Error: "),
+        (["no-such"], 2, "No such command"),
+    ],
+)
+def test_a_process_ends_with_the_code_of_its_command(
+    arguments: list[str], code: int, said: str
+) -> None:
+    ended = _call(*arguments)
+    assert ended[0] == code
+    assert said in ended[1]
+
+
+@pytest.mark.skipif(not FULL_DISK.exists(), reason="needs /dev/full")
+def test_output_that_the_disk_does_not_hold_is_an_error_without_a_traceback() -> None:
+    with FULL_DISK.open("wb") as full:
+        code, said = _call("recipes", stdout=full)
+    assert code == 1
+    assert said.startswith("Error: the output could not be written, the disk is full")
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said

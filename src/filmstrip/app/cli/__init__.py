@@ -5,6 +5,9 @@ Heavy libraries are imported inside the commands, so that ``filmstrip --help`` a
 
 from __future__ import annotations
 
+import atexit
+import errno
+import os
 import sys
 from io import TextIOWrapper
 
@@ -30,7 +33,7 @@ from filmstrip.app.cli import (
     tune,
 )
 from filmstrip.app.cli.console import show_error
-from filmstrip.errors import FilmstripError
+from filmstrip.errors import FilmstripError, StorageError
 
 app = typer.Typer(
     name="filmstrip",
@@ -63,15 +66,41 @@ for group in (
 ):
     group.add_to(app)
 
+_FULL_OUTPUT = StorageError(
+    "the output could not be written, the disk is full",
+    "room for what the command prints",
+    "free some space, then run the same command again: what was finished is kept.",
+)
+
 
 def main() -> None:
     """Run the command line; a person's mistake ends in a message, never in a traceback."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
+    code = 1
+
+    def leave() -> None:
+        nonlocal code
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:  # what was printed before has told of it
+            code = code or 1
+        os._exit(code)
+
+    # Taking down torch's libraries, which the system frees anyway, takes seconds and 100 MB.
+    # What is registered first comes last: nothing that others have to do is left out.
+    atexit.register(leave)
     try:
         app()
     except FilmstripError as error:
         show_error(error)
-        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        show_error(_FULL_OUTPUT)
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    sys.exit(code)
