@@ -136,8 +136,8 @@ def test_much_work_is_worth_a_trial_which_is_remembered(tmp_path: Path) -> None:
     second = embed()
     assert first.runtime == second.runtime
     assert book.read_bytes() == written
-    assert said[0].startswith(f"Engine: {first.runtime.name}, ")
-    assert "least cosine of its features to float32's: " in said[0]
+    assert said[-1].startswith(f"Engine: {first.runtime.name}, ")
+    assert "least cosine of its features to float32's: " in said[-1]
 
 
 def test_frames_whose_features_leave_the_range_of_fp16_are_computed_in_fp32() -> None:
@@ -205,7 +205,7 @@ def test_answers_run_eagerly_until_a_faster_runtime_was_worth_its_trial(tmp_path
     many.expect(1e9)
     torch.testing.assert_close(many.embed(frames_of(3)), expected, rtol=1e-4, atol=1e-4)
     assert set(many.trials) == {"eager-fp32", "onnxruntime-fp32"}
-    assert len(said) == 1
+    assert [sentence.split()[0] for sentence in said] == ["Trying", "Engine:"]
     assert len(list(tmp_path.glob("*.onnx"))) == 1
 
 

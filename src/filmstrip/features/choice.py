@@ -71,6 +71,7 @@ class Starter:
         self.runtime = find_runtime(choice.name, device) if self.is_named else EAGER
         self.trials: dict[str, Trial] = {}
         self.sample: Callable[[], NDArray[np.uint8]] = _no_frames
+        self._has_said_why_it_takes_long = False
         if choice.is_for_answers and self.runtime == INT8:
             raise EngineError(
                 f"--engine {self.runtime.name}: is not for answers to new videos",
@@ -110,7 +111,7 @@ class Starter:
         if is_little and not known:
             return None
         self.trials, run = run_trials(
-            candidates, known, lambda runtime: self._start(runtime, batch), batch, num_frames
+            candidates, known, lambda runtime: self._start_trial(runtime, batch), batch, num_frames
         )
         if choice.is_for_answers:  # the next start reads the kept graph, in a moment
             self.trials = {
@@ -146,6 +147,14 @@ class Starter:
     def note(self, sentence: str) -> None:
         """Tell the user."""
         self._choice.note(sentence)
+
+    def _start_trial(self, runtime: Runtime, batch: Tensor) -> Run:
+        if runtime.kind != EAGER.kind and not self._has_said_why_it_takes_long:
+            self._has_said_why_it_takes_long = True
+            self._choice.note(
+                "Trying which engine is the fastest here; what is found is kept for the next time."
+            )
+        return self._start(runtime, batch)
 
     def _start(self, runtime: Runtime, batch: Tensor) -> Run:
         backbone, choice = self._backbone, self._choice

@@ -22,10 +22,6 @@ from filmstrip.features.trial import Trial
 from filmstrip.model.backbone import Backbone
 from filmstrip.video.transforms import View, show
 
-_GPU_BATCH_SIZES = {"cuda": 128}
-
-_FRAMES_A_THREAD, _MOST_ON_CPU = 2, 32
-
 Result = TypeVar("Result")
 
 
@@ -39,9 +35,13 @@ def _frames_a_pass(device: torch.device) -> int:
 
     Two frames for each thread: larger passes of light networks take up to 1.4 times as long.
     """
-    if device.type == "cpu":
-        return min(_FRAMES_A_THREAD * torch.get_num_threads(), _MOST_ON_CPU)
-    return _GPU_BATCH_SIZES.get(device.type, 32)
+    match device.type:
+        case "cpu":
+            return min(2 * torch.get_num_threads(), 32)
+        case "cuda":
+            return 128
+        case _:
+            return 32
 
 
 class Engine:
