@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from filmstrip.model.classifier import VideoClassifier, probabilities
 from filmstrip.model.streaming import State, begin, step
-from filmstrip.video.transforms import View
 
 
 class ClipNetwork(nn.Module):
@@ -64,7 +63,7 @@ class StepNetwork(nn.Module):
             state: as the step before gave it; of any numbers, such as 0, where a video begins.
         """
         given = dict(zip((part.name for part in self.state), state, strict=True))
-        views = [self._features(frames, view) for view in self.classifier.spec.views]
+        views = self._features(frames)
         begun = self._begun(views)
         fresh = dict(_leaves(begun, "state"))
         before = {
@@ -85,13 +84,15 @@ class StepNetwork(nn.Module):
         """A state to go in with the first frames of so many videos."""
         return [part.zeros(num_videos) for part in self.state]
 
-    def _features(self, frames: Tensor, view: View) -> Tensor:
-        """Scaled features (B, D) of ``frames`` (B, S, S, 3) in that view."""
-        shown = frames.flip(2) if view == "flip" else frames
+    def _features(self, frames: Tensor) -> Sequence[Tensor]:
+        """Scaled features (B, D) of ``frames`` (B, S, S, 3) in each of the model's views."""
+        views = self.classifier.spec.views
+        shown = torch.cat([frames.flip(2) if view == "flip" else frames for view in views])
         backbone = self.classifier.backbone
         embedded = backbone(backbone.normalise(shown.permute(0, 3, 1, 2)))
-        features: Tensor = self.classifier.sequence.scaler(embedded)
-        return features
+        scaled: Tensor = self.classifier.sequence.scaler(embedded)
+        # (V · B, D) to (V, B, D)
+        return scaled.reshape(len(views), -1, scaled.shape[1]).unbind(0)
 
     def _begun(self, views: Sequence[Tensor]) -> tuple[State, ...]:
         """The state of each view before the first frame."""
