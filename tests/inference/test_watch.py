@@ -114,6 +114,24 @@ def test_a_live_source_that_is_too_fast_is_thinned_out_and_counted(
     assert times[-2] == pytest.approx(149 / 30, abs=0.01)  # the newest is always seen
 
 
+def test_a_live_source_is_opened_only_when_the_network_is_ready_for_it(
+    finished_run: RunFolder, tmp_path: Path
+) -> None:
+    write_video(tmp_path / "clip.mp4", _pictures(5), 10)
+    predictor = load(finished_run.path)
+    was_ready = []
+
+    class Live(LiveVideo):
+        def frames(self) -> Iterator[Any]:
+            was_ready.append(predictor._engine._run is not None)
+            yield from super().frames()
+
+    assert predictor._engine._run is None
+    video = Live(file_address(str(tmp_path / "clip.mp4")))
+    list(Watch(predictor, [video], drops_late=[True]).sightings())
+    assert was_ready == [True]
+
+
 def test_a_file_is_never_thinned_out_however_slow_the_network(
     predictor: Predictor, tmp_path: Path
 ) -> None:

@@ -59,6 +59,10 @@ class Predictor:
         else:
             self.expect(number * sampling.num_frames)
 
+    def warm_up(self) -> None:
+        """Do now what else the first frame would wait for: pick the runtime and start it."""
+        self._engine.warm_up(self.spec.framing.size)
+
     def predict(self, path: str | Path) -> Prediction:
         """The answer to one video file.
 

@@ -81,6 +81,7 @@ class Watch:
         self.streams = [predictor.stream(memory_seconds, is_chunked) for _ in videos]
         seconds = sum(video.likely_seconds() for video in videos)
         predictor.expect(seconds * self.streams[0].frames_per_second)
+        self._predictor = predictor
         self._arrived = Condition()
         self._is_stopped = False
         self._readers = [
@@ -110,6 +111,8 @@ class Watch:
         Raises:
             Exception: what went wrong in a reader and is no fault of a video.
         """
+        if any(reader.drops_late for reader in self._readers):
+            self._predictor.warm_up()  # meanwhile, all that a live video shows would be dropped
         for reader in self._readers:
             reader.start()
         watched = dict(enumerate(zip(self._readers, self.streams, strict=True)))
