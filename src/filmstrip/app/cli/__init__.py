@@ -89,7 +89,7 @@ def main() -> None:
         os._exit(code)
 
     # Taking down torch's libraries, which the system frees anyway, takes seconds and 100 MB.
-    # What is registered first comes last: nothing that others have to do is left out.
+    # Registered first, it comes last: what libraries register from here on is done before.
     atexit.register(leave)
     try:
         app()
