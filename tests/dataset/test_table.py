@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_lines_that_cannot_be_used_are_left_out_and_named(tmp_path: Path) -> Non
         ("file,label\na.mp4,hug\n", "no column path"),
         ("path,class\na.mp4,hug\n", "no column label"),
         ("path,label\ngone.mp4,hug\n", "none of the files it names is there"),
-        ("path,label,split\na.mp4,hug,holdout\n", "line 2: split is 'holdout'"),
+        ("path,label,split\na.mp4,hug,later\n", "line 2: split is 'later'"),
         ("path,label\na.mp4,hug\na.mp4,kick\n", "line 3: a.mp4 is 'kick' here and 'hug' above"),
     ],
 )
@@ -97,3 +98,12 @@ def test_a_csv_that_the_disk_does_not_give_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").symlink_to("/proc/self/mem")
     with pytest.raises(DatasetError, match="cannot be read"):
         open_index(tmp_path / "clips.csv")
+
+
+def test_a_table_finds_files_in_the_other_unicode_form_and_case(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "zoë.mp4") for form in ("NFC", "NFD"))
+    (tmp_path / decomposed).touch()
+    text = f"path,label\n{composed},hüpfen\nA.MP4,{unicodedata.normalize('NFD', 'hüpfen')}\n"
+    index = index_of(tmp_path, f"{text}b.mp4,gehen\nc.mp4,gehen\n")
+    assert set(index.names) == {"a.mp4", "b.mp4", "c.mp4", decomposed}
+    assert index.class_names == ("gehen", "hüpfen")

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-_SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
+_SPLITS = {
+    "train": ("train", "training", "trn"),
+    "val": ("val", "valid", "validation", "validate", "dev", "development", "eval", "evaluation"),
+    "test": ("test", "testing", "tst", "holdout", "heldout"),
 }
+_SPLIT_OF_WORD = {word: split for split, words in _SPLITS.items() for word in words}
+# What people add to the name of a split: training_set, test-videos, ValData, train_clips_01.
+_FILLER = "(?:sub)?sets?|data(?:sets?)?|splits?|parts?|videos?|clips?|files?|folders?|samples?"
+_SPLIT_NAME = re.compile(
+    f"(?:{_FILLER})*({'|'.join(sorted(_SPLIT_OF_WORD, key=len, reverse=True))})(?:{_FILLER})*"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class VideoRow:
     """One labelled clip: a video file, or one clip inside a packed array file.
+
+    Label and group are kept in Unicode's composed form (NFC), so that a name is one name whether
+    macOS, which decomposes names, or another system wrote it.
 
     Attributes:
         path: the video file, or the packed file.
@@ -36,6 +42,11 @@ class VideoRow:
     split: str = ""
     packed_index: int | None = None
 
+    def __post_init__(self) -> None:
+        """Compose label and group."""
+        object.__setattr__(self, "label", composed(self.label))
+        object.__setattr__(self, "group", composed(self.group))
+
     def name(self, root: Path) -> str:
         """What names the clip in tables: its path below ``root``, with ``#index`` if packed."""
         try:
@@ -47,10 +58,17 @@ class VideoRow:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that was left out, and why, with what to do about it."""
+    """A file that was left out, and why, with what to do about it.
+
+    Attributes:
+        path: the file, or the folder, table or list that the reason is about.
+        reason: why, and what to do about it.
+        label: the class that it would have belonged to; empty where that is not known.
+    """
 
     path: Path
     reason: str
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +80,34 @@ class Listing:
         skipped: what could not become a row.
         class_names: the order of the classes where the listing defines one; else empty.
         grouping: a sentence on where the groups come from where the listing gives them; else empty.
+        reading: a sentence on what was taken for classes, splits and groups; else empty.
     """
 
     rows: list[VideoRow]
     skipped: list[SkippedFile]
     class_names: tuple[str, ...] = ()
     grouping: str = ""
+    reading: str = ""
 
 
 def split_name(text: str) -> str | None:
-    """``"train"``, ``"val"`` or ``"test"`` for its usual spellings in any case, else None."""
-    return _SPLIT_NAMES.get(text.strip().lower())
+    """Return ``"train"``, ``"val"`` or ``"test"`` for its usual names in any case, else None.
+
+    >>> [split_name(name) for name in ("Training_Set", "dev", "holdout2", "test-videos", "walk")]
+    ['train', 'val', 'test', 'test', None]
+    """
+    match = _SPLIT_NAME.fullmatch(re.sub(r"[\W\d_]+", "", text.casefold()))
+    return _SPLIT_OF_WORD[match[1]] if match else None
+
+
+def composed(text: str) -> str:
+    """Return a name in Unicode's composed form (NFC)."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def same_name(text: str) -> str:
+    """Return a key that is equal for names that differ only in case or Unicode form."""
+    return composed(composed(text).casefold())
 
 
 def is_there(path: Path) -> bool:

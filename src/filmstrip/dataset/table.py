@@ -10,7 +10,8 @@ import csv
 import io
 from pathlib import Path
 
-from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, is_there, split_name
+from filmstrip.dataset.finder import FileFinder
+from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, composed, split_name
 from filmstrip.errors import DatasetError
 
 _COLUMNS = "the columns path,label and, if wished, group,split in the first line"
@@ -32,15 +33,17 @@ def read_table(path: Path, needs_labels: bool = True) -> Listing:
     skipped: list[SkippedFile] = []
     grouped = False
     columns = ("path", "label") if needs_labels else ("path",)
+    finder = FileFinder(path.parent)
     for line_number, cells in _read_cells(path, columns):
-        clip, label = path.parent / cells["path"], cells.get("label", "")
+        found = finder.find(cells["path"]) if cells["path"] else None
+        clip, label = found or path.parent / cells["path"], composed(cells.get("label", ""))
         if not cells["path"] or (needs_labels and not label):
             missing = "label" if cells["path"] else "path"
             reason = f"line {line_number} of {path.name} has no {missing}; fill it in"
-            skipped.append(SkippedFile(clip if cells["path"] else path, reason))
-        elif not is_there(clip):
+            skipped.append(SkippedFile(clip if cells["path"] else path, reason, label))
+        elif found is None:
             reason = f"line {line_number} of {path.name} names it, but no such file is there"
-            skipped.append(SkippedFile(clip, reason))
+            skipped.append(SkippedFile(clip, reason, label))
         elif clip in rows and rows[clip].label != label:
             raise DatasetError(
                 f"{path}, line {line_number}: {cells['path']} is {label!r} here "
@@ -50,7 +53,8 @@ def read_table(path: Path, needs_labels: bool = True) -> Listing:
             )
         elif clip in rows:
             if needs_labels:
-                skipped.append(SkippedFile(clip, f"line {line_number} of {path.name} repeats it"))
+                reason = f"line {line_number} of {path.name} repeats it"
+                skipped.append(SkippedFile(clip, reason, label))
         else:
             grouped = grouped or bool(cells.get("group"))
             split = _split(path, line_number, cells.get("split", ""))
