@@ -19,6 +19,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from filmstrip.text import printable
+
 
 class FilmstripError(Exception):
     """A mistake or mishap that a person can mend, told in three parts.
@@ -36,7 +38,8 @@ class FilmstripError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.given}\n  expected: {self.expected}\n  next: {self.remedy}"
+        given, expected, remedy = map(printable, (self.given, self.expected, self.remedy))
+        return f"{given}\n  expected: {expected}\n  next: {remedy}"
 
 
 class VideoError(FilmstripError):

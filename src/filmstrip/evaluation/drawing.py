@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from filmstrip.storage import replacing
+from filmstrip.text import printable
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
 INK, GREY, GRID = "#222222", "#707070", "#E4E4E4"
@@ -61,7 +62,7 @@ def put_banner(path: Path, words: str) -> None:
 
 def shortened(name: str, length: int) -> str:
     """A name on one line, its middle left out if long: names often differ at either end only."""
-    name = " ".join(name.encode(errors="replace").decode().split())  # names need not be text
+    name = printable(name)
     if len(name) <= length:
         return name
     head = length // 2

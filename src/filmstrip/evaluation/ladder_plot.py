@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from filmstrip.evaluation.bootstrap import Interval
 from filmstrip.evaluation.drawing import GREY, INK, plain, save
+from filmstrip.text import printable
 
 # Okabe and Ito's colours but yellow, which is too pale on white, and shapes that differ too.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -126,4 +127,5 @@ def _draw(
 
 
 def _label(point: Point) -> str:
-    return f"{point.name} (blind to order)" if point.is_order_blind else point.name
+    name = printable(point.name)
+    return f"{name} (blind to order)" if point.is_order_blind else name

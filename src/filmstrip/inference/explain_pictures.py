@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from filmstrip.evaluation.drawing import BLUE, GREY, INK, ORANGE, plain, save
 from filmstrip.inference.explain import Explanation
 from filmstrip.inference.heat import AGAINST_CLASS, FOR_CLASS, paint, spread
+from filmstrip.text import printable
 from filmstrip.video.decode import iterate_frames, read_clip
 from filmstrip.video.encode import write_video
 from filmstrip.video.picture import Picture
@@ -135,7 +136,7 @@ def _title(explanation: Explanation) -> str:
     title = f"{name}{answer.label} ({answer.confidence:.0%})"
     if explanation.label != answer.label:
         title += f"; explained is {explanation.label} ({answer.probs[explanation.label]:.0%})"
-    return title.replace("$", r"\$")  # not a formula
+    return printable(title).replace("$", r"\$")  # not a formula
 
 
 def _meaning(explanation: Explanation) -> str:
@@ -168,7 +169,8 @@ def _captioned(frame: Picture, explanation: Explanation, number: int) -> Picture
     draw = ImageDraw.Draw(picture, "RGBA")
     line = max(picture.height // 16, 11)
     draw.rectangle((0, 0, picture.width, line + line // 3), fill=_SHADE)
-    words = f"{explanation.answer.probs[explanation.label]:4.0%}  {explanation.label}"
+    probability = explanation.answer.probs[explanation.label]
+    words = f"{probability:4.0%}  {printable(explanation.label)}"
     draw.text((line // 3, line // 6), words, fill=_CURSOR, font=ImageFont.load_default(line * 0.8))
     adds = explanation.frame_contributions
     band = max(picture.height // 8, 16)

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from filmstrip.errors import VideoError
 from filmstrip.inference.prediction import Prediction
+from filmstrip.text import printable
 from filmstrip.video.decode import iterate_frames
 from filmstrip.video.encode import write_video
 from filmstrip.video.probe import probe
@@ -118,5 +119,5 @@ def _overlay(prediction: Prediction, width: int, height: int) -> Image.Image:
     for number, (label, probability) in enumerate(shown.items()):
         top = number * line + line // 6
         draw.rectangle((0, top + line - 2, round(width * probability), top + line - 1), fill=_BAR)
-        draw.text((line // 3, top), f"{probability:4.0%}  {label}", fill=_INK, font=font)
+        draw.text((line // 3, top), f"{probability:4.0%}  {printable(label)}", fill=_INK, font=font)
     return overlay

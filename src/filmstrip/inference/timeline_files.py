@@ -14,6 +14,7 @@ from filmstrip.errors import StorageError
 from filmstrip.inference.segments import Segment
 from filmstrip.inference.timeline import TimelineStep
 from filmstrip.storage import replacing
+from filmstrip.text import printable
 
 
 def write_segments(path: Path, segments: Sequence[Segment], source: str) -> None:
@@ -114,7 +115,9 @@ def _span(segment: Segment, separator: str) -> str:
 
 
 def _words(segment: Segment) -> str:
-    return f"{segment.label} ({segment.confidence:.0%})"
+    """The text of a cue: one line without the arrow that marks the times of a cue."""
+    label = printable(segment.label).replace("-->", "→")
+    return f"{label} ({segment.confidence:.0%})"
 
 
 def _short(probability: float) -> str:

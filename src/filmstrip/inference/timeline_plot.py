@@ -15,6 +15,7 @@ from filmstrip.evaluation.drawing import BLUE, GREY, INK, plain, save
 from filmstrip.inference.segments import Segment
 from filmstrip.inference.timeline import TimelineStep
 from filmstrip.inference.timeline_strips import Strip, wrap
+from filmstrip.text import printable
 
 _MAX_STRIPS = 6
 _MAX_CLASSES = 20
@@ -119,6 +120,7 @@ def short_clock(seconds: float) -> str:
 
 
 def _short(name: str) -> str:
+    name = printable(name)
     # A dollar would begin a formula.
     short = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
     return short.replace("$", r"\$")

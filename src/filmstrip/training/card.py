@@ -9,6 +9,7 @@ from filmstrip.dataset.relations import CHECKS
 from filmstrip.evaluation.calibration import TARGET_ACCURACY
 from filmstrip.recipes.catalogue import to_yaml
 from filmstrip.recipes.recipe import Recipe
+from filmstrip.text import printable
 from filmstrip.training.run_folder import TrainingRequest
 
 
@@ -17,10 +18,11 @@ def model_card(request: TrainingRequest, metrics: dict[str, Any]) -> str:
     recipe = request.recipe
     deviations = "\n".join(f"- {text}" for text in recipe.deviations) or "None."
     warning = leak_warning(metrics)
+    data = printable(request.data.name)
     above = f"**{warning}**\n\n" if warning else ""
     return f"""{above}# {recipe.name}: a video classifier
 
-Trained by Filmstrip on `{request.data.name}` with the recipe `{recipe.name}` ({recipe.source}).
+Trained by Filmstrip on `{data}` with the recipe `{recipe.name}` ({recipe.source}).
 
 ## How good it is
 

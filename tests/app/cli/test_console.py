@@ -7,6 +7,7 @@ import re
 import pytest
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from filmstrip.app.cli import console
 from filmstrip.app.cli.console import ConsoleReporter, show_error
@@ -132,3 +133,49 @@ def test_json_is_one_line_of_ascii_whatever_the_names(capsys: pytest.CaptureFixt
     assert line.isascii()
     assert line.count("\n") == 1
     assert json.loads(line) == content
+
+
+HOSTILE = "a\x1b]0;owned\x07\r\nb\u202e"
+SHOWN = r"a\x1b]0;owned\x07\r\nb\u202e"
+
+
+def test_print_shows_a_string_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    console.output.print(HOSTILE, soft_wrap=True)
+    assert capsys.readouterr().out == f"{SHOWN}\n"
+
+
+def test_print_keeps_only_newlines_of_text(capsys: pytest.CaptureFixture[str]) -> None:
+    console.output.print(Text(HOSTILE), soft_wrap=True)
+    assert capsys.readouterr().out == "a\\x1b]0;owned\nb\\u202e\n"
+
+
+def test_tables_escape_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("class", title=HOSTILE, box=None, pad_edge=False)
+    table.add_row(HOSTILE)
+    console.output.print(table)
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+        SHOWN,
+        "class",
+        SHOWN,
+    ]
+
+
+def test_errors_escape_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    show_error(RunError(HOSTILE, HOSTILE, HOSTILE))
+    assert capsys.readouterr().err.splitlines() == [
+        f"Error: {SHOWN}",
+        f"Expected: {SHOWN}",
+        f"Next: {SHOWN}",
+    ]
+
+
+def test_a_bar_escapes_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    screen = console.Screen()
+    screen.file = written
+    screen._force_terminal = True
+    monkeypatch.setattr(console, "messages", screen)
+    with ConsoleReporter().phase("Looking", 1) as advance:
+        advance(HOSTILE)
+    assert "\x1b]0;" not in written.getvalue()
+    assert "\u202e" not in written.getvalue()

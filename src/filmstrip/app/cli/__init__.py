@@ -8,10 +8,13 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import select
 import sys
 from io import TextIOWrapper
 
 import typer
+from rich.text import Text
+from typer.exceptions import TyperException
 
 from filmstrip.app.cli import (
     cache,
@@ -32,7 +35,7 @@ from filmstrip.app.cli import (
     train,
     tune,
 )
-from filmstrip.app.cli.console import show_error
+from filmstrip.app.cli.console import CLOSED_OUTPUT_CODE, messages, show_error, silence
 from filmstrip.errors import FilmstripError, StorageError
 
 app = typer.Typer(
@@ -75,26 +78,33 @@ _FULL_OUTPUT = StorageError(
 
 def main() -> None:
     """Run the command line; a person's mistake ends in a message, never in a traceback."""
+    _open_standard_streams()
+    standard_output = os.dup(1)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     code = 1
 
     def leave() -> None:
         nonlocal code
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except OSError:  # what was printed before has told of it
-            code = code or 1
+        for file in (sys.stdout, sys.stderr):
+            try:
+                file.flush()
+            except BrokenPipeError:
+                code = code or CLOSED_OUTPUT_CODE
+                silence(file.fileno())
+            except OSError:  # what was printed before has told of it
+                code = code or 1
         os._exit(code)
 
     # Taking down torch's libraries, which the system frees anyway, takes seconds and 100 MB.
     # Registered first, it comes last: what libraries register from here on is done before.
     atexit.register(leave)
     try:
-        app()
+        code = app(standalone_mode=False) or 0
     except FilmstripError as error:
         show_error(error)
+    except TyperException as error:
+        code = _show_usage_error(error)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
@@ -102,5 +112,54 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     except SystemExit as ended:
-        code = int(ended.code or 0)
+        # Commands end with typer.Exit. Our consoles raise this with their own code when the reader
+        # is gone; typer raises it with 1 after any broken pipe, also after one between processes.
+        if ended.code != CLOSED_OUTPUT_CODE and not _has_lost_reader(standard_output):
+            raise ended.__context__ or ended from None
+        code = CLOSED_OUTPUT_CODE
     sys.exit(code)
+
+
+def _show_usage_error(error: TyperException) -> int:
+    """Show what is wrong with the options and arguments; return the exit code."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help is already shown
+        return error.exit_code
+    if context is not None:
+        messages.print(context.get_usage(), soft_wrap=True)
+        messages.print(f"Try '{context.command_path} --help' for help.", soft_wrap=True)
+    messages.print(Text("Error:", "bold red"), error.format_message(), soft_wrap=True)
+    return error.exit_code
+
+
+def _open_standard_streams() -> None:
+    """Open what the caller closed, before a file of ours gets its descriptor.
+
+    A closed standard output becomes a pipe without a reader: printing to it ends the program as
+    after ``| head -1``. Standard input is empty then, and messages go nowhere.
+    """
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(_on(0, os.open(os.devnull, os.O_RDONLY)))
+    if sys.stdout is None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        sys.stdout = os.fdopen(_on(1, writing), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(_on(2, os.open(os.devnull, os.O_WRONLY)), "w")
+
+
+def _has_lost_reader(descriptor: int) -> bool:
+    """Return whether ``descriptor`` is a pipe or socket that nobody reads any more."""
+    poll = select.poll()
+    poll.register(descriptor, 0)  # POLLERR and POLLHUP are always reported
+    return bool(poll.poll(0))
+
+
+def _on(descriptor: int, opened: int) -> int:
+    """Move an open file to ``descriptor``, so that child processes inherit it."""
+    if opened != descriptor:
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    else:
+        os.set_inheritable(descriptor, True)
+    return descriptor

@@ -109,8 +109,9 @@ def compare(
     try:
         comparison = compare_recipes(ladder, ConsoleReporter())
     except KeyboardInterrupt:
+        messages.print()
         messages.print(
-            f"\nInterrupted. What was finished is kept in {out}; run the same command to go on.",
+            f"Interrupted. What was finished is kept in {out}; run the same command to go on.",
             soft_wrap=True,
         )
         raise
@@ -143,4 +144,5 @@ def _print(comparison: Comparison) -> None:
         output.print()
     for note in page.notes(comparison):
         style = "bold yellow" if note.startswith("WARNING") else ""
-        output.print(f"{note}\n", style=style, soft_wrap=True)
+        output.print(note, style=style, soft_wrap=True)
+        output.print()

@@ -85,9 +85,15 @@ def _print(first: Path, second: Path, split: str, comparison: Comparison) -> Non
     low, high = comparison.interval
     output.print(
         f"Of {comparison.num_clips} {split} clips both answer {comparison.both_right} rightly and "
-        f"{comparison.both_wrong} wrongly.\n"
+        f"{comparison.both_wrong} wrongly.",
+        soft_wrap=True,
+    )
+    output.print(
         f"The second is {comparison.difference:+.3f} (95 % interval {low:+.3f} to {high:+.3f}; "
-        f"{comparison.num_units} {comparison.units} drawn).\n"
+        f"{comparison.num_units} {comparison.units} drawn).",
+        soft_wrap=True,
+    )
+    output.print(
         f"McNemar's exact test: p = {comparison.p_value:.3g}. {_verdict(comparison)}",
         soft_wrap=True,
     )

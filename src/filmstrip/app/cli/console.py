@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from typing import Any, NoReturn
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,17 +18,65 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Column
 from rich.text import Text
 
 from filmstrip.errors import FilmstripError
+from filmstrip.text import printable
 from filmstrip.training.reporter import Advance, Reporter
 
-# Names of files and classes may hold what rich takes for markup: nothing is read as such.
-output = Console(highlight=False, markup=False, emoji=False)
+CLOSED_OUTPUT_CODE = 141
+"""The exit code after the reader of the output is gone: 128 and the number of SIGPIPE."""
+
+
+class Screen(Console):
+    r"""A rich console on which names of files and classes cannot act.
+
+    A ``str`` is one line without markup: control characters and newlines in it are shown as
+    escapes. For several lines print ``Text``, in which only ``\n`` is kept. A reader that is gone,
+    as in ``filmstrip predict … | head -1``, ends the program quietly.
+
+    Args:
+        stderr: write to standard error.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Convert a string, also of a table's cell, to text on one line."""
+        return super().render_str(printable(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render anything that can be printed; its own text is escaped, rich's codes are not."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield segment._replace(text=printable(segment.text, keep_newlines=True))
+
+    def on_broken_pipe(self) -> NoReturn:
+        """End the program; what is still buffered goes nowhere."""
+        self.quiet = True
+        with suppress(OSError):  # a file without a descriptor
+            silence(self.file.fileno())
+        raise SystemExit(CLOSED_OUTPUT_CODE)
+
+
+def silence(descriptor: int) -> None:
+    """Let an open file descriptor lead nowhere, so that a last flush does not fail."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+output = Screen()
 """Answers, for people and for pipes."""
 
-messages = Console(stderr=True, highlight=False, markup=False, emoji=False)
+messages = Screen(stderr=True)
 """Progress, notes and errors: never mixed into what a program parses."""
 
 SECONDS_BETWEEN_LINES = 60
@@ -77,7 +127,7 @@ def _bar(title: str, num_steps: int) -> Iterator[Advance]:
         task = progress.add_task(f"{title:<21}", total=num_steps, words="")
 
         def advance(words: str) -> None:
-            progress.update(task, advance=1, words=words)
+            progress.update(task, advance=1, words=printable(words))
 
         yield advance
 

@@ -56,5 +56,6 @@ def pack(
 
         skipped = write_pack(index, out, read, info)
     for file in (*index.skipped, *skipped):
-        messages.print(f"Left out: {file.path}: {file.reason}", soft_wrap=True)
+        reason = " ".join(file.reason.removeprefix(f"{file.path}: ").split())
+        messages.print(f"Left out: {file.path}: {reason}", soft_wrap=True)
     messages.print(f"{len(index) - len(skipped)} clips in {out}.", soft_wrap=True)

@@ -70,12 +70,14 @@ def demo(
     print_figures(metrics)
     output.print("One test clip of each class, asked anew:")
     _show_answers(run, videos, out / "answers.png")
+    messages.print()
     messages.print(
-        f"\nLook at {out / 'answers.png'}, {run / 'report.html'}, {run / 'model' / 'README.md'}, "
-        f"and the videos in {videos}.\nNext, with a folder of your own for each class:\n"
-        f"  filmstrip train my_videos/ --out my_run",
+        f"Look at {out / 'answers.png'}, {run / 'report.html'}, {run / 'model' / 'README.md'}, "
+        f"and the videos in {videos}.",
         soft_wrap=True,
     )
+    messages.print("Next, with a folder of your own for each class:")
+    messages.print("  filmstrip train my_videos/ --out my_run")
 
 
 def _show_answers(run: Path, videos: Path, sheet: Path) -> None:

@@ -16,6 +16,8 @@ from filmstrip.app.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from filmstrip.app.doctor.checkup import Checkup
     from filmstrip.dataset.doctor.findings import Finding
 
@@ -114,7 +116,8 @@ def _print(checkup: Checkup) -> None:
     ):
         findings = list(group)
         style = styles[severity]
-        output.print(Text(f"\n{KINDS[kind]}", style), f"({severity}, {len(findings)})")
+        output.print()
+        output.print(Text(KINDS[kind], style), f"({severity}, {len(findings)})")
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
         for finding in findings[:_MOST_LINES_A_KIND]:
             table.add_row(_names(finding, checkup), finding.cause)
@@ -128,13 +131,18 @@ def _print(checkup: Checkup) -> None:
         f"{checkup.count(severity)} {severity}{'' if checkup.count(severity) == 1 else 's'}"
         for severity in Severity
     )
-    output.print(f"\n{seen}: {counts}.", soft_wrap=True)
+    output.print()
+    output.print(f"{seen}: {counts}.", soft_wrap=True)
 
 
-def _names(finding: Finding, checkup: Checkup) -> str:
-    names = [_name(path, checkup) for path in finding.paths]
+def _names(finding: Finding, checkup: Checkup) -> Text:
+    from rich.text import Text
+
+    from filmstrip.text import printable
+
+    names = [printable(_name(path, checkup)) for path in finding.paths]
     more = [f"and {len(names) - 3} more"] if len(names) > 3 else []
-    return "\n".join([*names[:3], *more]) or "all clips"
+    return Text("\n".join([*names[:3], *more]) or "all clips")
 
 
 def _name(path: Path, checkup: Checkup) -> str:

@@ -112,8 +112,9 @@ def extract(
             engine=engine,
         )
     except KeyboardInterrupt:
+        messages.print()
         messages.print(
-            "\nInterrupted. What was computed is in the cache; run the same command to go on.",
+            "Interrupted. What was computed is in the cache; run the same command to go on.",
             soft_wrap=True,
         )
         raise

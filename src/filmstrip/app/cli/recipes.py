@@ -24,6 +24,7 @@ def recipes(
 ) -> None:
     """List the recipes, or show and save one."""
     from rich.table import Table
+    from rich.text import Text
 
     from filmstrip.app.cli.console import messages, output
     from filmstrip.recipes.catalogue import RECIPE_NAMES, describe, load_recipe, to_yaml
@@ -42,8 +43,9 @@ def recipes(
         messages.print(f"Saved to {save}.", soft_wrap=True)
         return
     if name in RECIPE_NAMES:
-        output.print(describe(name).strip(), soft_wrap=True)
+        output.print(Text(describe(name).strip()), soft_wrap=True)
         for deviation in recipe.deviations:
-            output.print(f"\nDeviation: {deviation}", soft_wrap=True)
+            output.print()
+            output.print(f"Deviation: {deviation}", soft_wrap=True)
         output.print()
-    output.print(to_yaml(recipe), soft_wrap=True)
+    output.print(Text(to_yaml(recipe)), soft_wrap=True)

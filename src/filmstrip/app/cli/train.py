@@ -100,8 +100,9 @@ def train(
     try:
         metrics = train_run(request, out, resume, reporter=reporter, engine=engine)
     except KeyboardInterrupt:
+        messages.print()
         messages.print(
-            f"\nInterrupted. What was finished is kept in {out}; run the same command with "
+            f"Interrupted. What was finished is kept in {out}; run the same command with "
             "--resume to go on.",
             soft_wrap=True,
         )
@@ -111,11 +112,8 @@ def train(
         show_json(metrics)
         return
     print_figures(metrics)
-    messages.print(
-        f"Run folder: {out}  (look at {out / 'report.html'})\n"
-        f"Next: filmstrip predict {out} clip.mp4",
-        soft_wrap=True,
-    )
+    messages.print(f"Run folder: {out}  (look at {out / 'report.html'})", soft_wrap=True)
+    messages.print(f"Next: filmstrip predict {out} clip.mp4", soft_wrap=True)
 
 
 def evaluate(
@@ -138,7 +136,7 @@ def evaluate(
 
     measured, skipped = evaluate_run(run, data, split, reporter=ConsoleReporter(), engine=engine)
     for file in skipped:
-        messages.print(f"Left out: {file.reason}", soft_wrap=True)
+        messages.print(f"Left out: {' '.join(file.reason.split())}", soft_wrap=True)
     # Other data was not split by the run: what its own split lets through says nothing about them.
     leaks = RunFolder(run).leaks() if data is None else {}
     metrics: dict[str, Any] = {"leaks": leaks, **measured} if leaks else dict(measured)

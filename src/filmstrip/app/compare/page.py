@@ -11,6 +11,7 @@ from filmstrip.app.compare.comparison import Comparison, Line
 from filmstrip.evaluation.ladder import SIGNIFICANCE_LEVEL
 from filmstrip.evaluation.ladder_plot import Point, plot_ladder
 from filmstrip.storage import replacing
+from filmstrip.text import printable
 
 BASELINES = {"majority": "commonest class", "metadata": "size and duration alone"}
 """What they are called in tables."""
@@ -134,7 +135,7 @@ def baseline_lines(comparison: Comparison) -> list[tuple[str, str]]:
 
 def _markdown(comparison: Comparison, command: Sequence[str]) -> str:
     lines = comparison.lines
-    names = [f"`{line.rung.name}`" for line in lines]
+    names = [f"`{printable(line.rung.name)}`" for line in lines]
 
     def table(columns: Sequence[str], cells: Callable[[Line], list[str]]) -> str:
         return _table(columns, [[n, *cells(line)] for n, line in zip(names, lines, strict=True)])
@@ -144,7 +145,7 @@ def _markdown(comparison: Comparison, command: Sequence[str]) -> str:
         accuracy += f"\n| {name} | {cell} | | | |"
     folds = "folds" if comparison.num_folds else "splits"
     told = "\n\n".join(notes(comparison))
-    return f"""# Recipes on {comparison.data.name}
+    return f"""# Recipes on {printable(comparison.data.name)}
 
 {accuracy}
 
@@ -161,7 +162,7 @@ Deviation, from and to are those of the {len(lines[0].fold_accuracies)} {folds} 
 {told}
 
 ```console
-{shlex.join(command)}
+{printable(shlex.join(command))}
 ```
 """
 

@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from filmstrip.storage import replacing
+from filmstrip.text import printable
 
 
 def render(template: str, *, script: str = "", **content: Any) -> str:
@@ -52,6 +53,12 @@ def data_uri(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{b64encode(content).decode()}"
 
 
+def _shown(value: Any) -> Any:
+    """A value as the page shows it: without control characters, which names may contain."""
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return printable(value, keep_newlines=True) if is_text else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -60,6 +67,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters["data_uri"] = data_uri
     return environment

@@ -13,6 +13,7 @@ from typing import Any
 from filmstrip.inference.exporting.check import TOLERANCE, Agreement, Latency, Seen
 from filmstrip.inference.exporting.int8 import Int8Cost
 from filmstrip.storage import replacing
+from filmstrip.text import printable
 
 JSON_FILE, TEXT_FILE = "report.json", "report.md"
 
@@ -70,7 +71,7 @@ class Report:
 
     def _text(self) -> str:
         parts = [
-            f"# Export of {self.run}",
+            f"# Export of {printable(str(self.run))}",
             f"Format {self.file_format}; checked on {self.checked_on}. "
             + ("All agree with PyTorch" if self.passes else "NOT ALL AGREE with PyTorch")
             + f" within {TOLERANCE:g} on every probability.",

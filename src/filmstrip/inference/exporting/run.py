@@ -27,4 +27,4 @@ with av.open(sys.argv[1]) as video:
 frames = np.stack([seen[place] for place in shown])[None]
 _, probs = clip.run(None, {"frames": frames, "lengths": np.array([len(shown)])})
 for prob, name in sorted(zip(probs[0], classes, strict=True), reverse=True):
-    print(f"{prob:.6f}  {name}")
+    print(f"{prob:.6f}  {''.join(c if c.isprintable() else ascii(c)[1:-1] for c in name)}")
