@@ -56,7 +56,8 @@ def render(
     def drawn() -> Iterator[NDArray[np.uint8]]:
         overlay = _overlay(prediction, info.width, info.height)
         for _, frame in iterate_frames(source):
-            picture = Image.fromarray(frame).convert("RGBA")
+            # The size of a video may change midway; the copy has one.
+            picture = Image.fromarray(frame).resize((info.width, info.height)).convert("RGBA")
             picture.alpha_composite(overlay)
             yield np.asarray(picture.convert("RGB"))
             advance("")

@@ -16,7 +16,8 @@ import av
 from av.container import InputContainer
 
 from filmstrip.errors import VideoError
-from filmstrip.video.source import FORMATS, MAX_PIXELS, check_is_file
+from filmstrip.video.limits import MAX_PIXELS
+from filmstrip.video.source import FORMATS, check_is_file
 
 Kind = Literal["file", "camera", "network", "pipe"]
 

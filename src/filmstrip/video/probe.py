@@ -16,8 +16,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from filmstrip.errors import NoVideoError
+from filmstrip.video.limits import check_size
 from filmstrip.video.packets import Timeline, read_timeline
-from filmstrip.video.source import check_size, damaged, decode_stream, open_video
+from filmstrip.video.source import damaged, decode_stream, open_video
 
 
 @dataclass(frozen=True, eq=False)

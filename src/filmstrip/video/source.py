@@ -22,12 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from filmstrip.errors import DamagedVideoError, NoVideoError, VideoError
-
-MAX_SIDE = 16_384
-"""The longest side of a frame in pixels; a longer one is refused."""
-
-MAX_PIXELS = 2**27
-"""The most pixels in one frame (134 megapixels); more are refused."""
+from filmstrip.video.limits import MAX_PIXELS, check_decoder_memory, check_size
 
 # FFmpeg's demuxers for files that hold pictures or sound themselves; the last line is there so
 # that sound is recognised as sound.
@@ -38,14 +33,17 @@ FORMATS = (
 )
 # Decoders that leave out exactly the frames that none refers to (that of AV1 leaves out more).
 _SKIP_WELL = ("h264", "hevc", "mpeg4")
+# What the default disposition is worth in ffmpeg's choice of a stream (fftools/ffmpeg_mux_init.c).
+_DEFAULT_PIXELS = 5_000_000
 _NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open the first video stream of ``path``, set to decode on one thread.
+    """Open the best video stream of ``path``, set to decode on one thread.
 
-    Cover art is no video. One thread, since many files are decoded side by side.
+    Cover art and thumbnails are no video. Of several streams, the one is opened that FFmpeg would
+    choose. One thread, since many files are decoded side by side.
 
     Raises:
         NoVideoError: the file is missing, empty or holds no video stream.
@@ -152,18 +150,18 @@ def _unreadable(path: Path, error: OSError) -> VideoError:
 
 
 def video_stream(name: str | Path, container: InputContainer) -> VideoStream:
-    """The first video stream that is no cover art, set to decode on one thread.
+    """Return the video stream that FFmpeg would choose, set to decode on one thread.
 
     Raises:
         NoVideoError: there is none.
-        VideoError: its codec is unknown, or its frames are too large.
+        VideoError: its codec is unknown, or its frames or its decoder need too much memory.
     """
     streams = [s for s in container.streams.video if not s.disposition & _NO_VIDEO]
     if not streams:
         raise _no_video(
             name, "only sound, no video" if container.streams.audio else "no video stream"
         )
-    stream = streams[0]
+    stream = max(streams, key=_rank)  # of equals, the first
     if stream.codec_context is None:
         raise VideoError(
             f"{name}: its codec is unknown to this build of FFmpeg",
@@ -171,20 +169,22 @@ def video_stream(name: str | Path, container: InputContainer) -> VideoStream:
             "convert it, for example to H.264, with the program that made it.",
         )
     check_size(name, stream.codec_context.width, stream.codec_context.height)
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    max_pixels = check_decoder_memory(name, stream)
+    stream.codec_context.options = {"max_pixels": str(max_pixels)}
     stream.thread_count = 1
     stream.thread_type = "NONE"
     return stream
 
 
-def check_size(name: str | Path, width: int, height: int) -> None:
-    """Refuse a picture whose memory no real video needs, whatever its header says."""
-    # FFmpeg itself leaves the size at 0 where it is beyond its own bounds.
-    fits = max(width, height) <= MAX_SIDE and width * height <= MAX_PIXELS
-    if not fits or min(width, height) < 1:
-        size = f"{width}×{height} pixels" if width * height else "absurd or unknown size"
-        raise VideoError(
-            f"{name}: its header asks for frames of {size}",
-            f"frames of at most {MAX_SIDE} pixels a side and {MAX_PIXELS // 10**6} megapixels",
-            "check the file, its header may be corrupt; or scale the video down.",
-        )
+def _rank(stream: VideoStream) -> tuple[bool, bool, int, int]:
+    """How well a stream stands for its file, by the rule of the ``ffmpeg`` program.
+
+    A stream that can be decoded and has frames comes first. Then pixels count, and the default
+    disposition counts as much as five megapixels. The bit rate decides between equals.
+    """
+    context = stream.codec_context
+    if context is None:
+        return (False, False, 0, 0)
+    is_default = bool(stream.disposition & Disposition.default)
+    score = context.width * context.height + _DEFAULT_PIXELS * is_default
+    return (True, bool(stream.frames), score, context.bit_rate or 0)
