@@ -37,10 +37,10 @@ BLOCK = 1000
 
 
 def default_classifier() -> VideoClassifier:
-    recipe = load_recipe("lite-gru", [])
+    recipe = load_recipe("lite-gru", ["sampling=rate"])
     spec = ClassifierSpec(
         class_names=tuple(f"class {number}" for number in range(10)),
-        sampling=recipe.sampling,
+        sampling=recipe.fixed_sampling,
         framing=recipe.framing,
         backbone=recipe.backbone,
         scaler=recipe.scaler,

@@ -33,7 +33,7 @@ NUM_FRAMES, SIZE, FRAMES_PER_SECOND = 12, 48, 12
 QUICK = {
     "lite-gru": (
         "framing.size=32",
-        "sampling.frames_per_second=10",
+        "sampling.kind=rate",
         "backbone.grid=2",
         "scaler.kind=pca",
         "scaler.num_components=16",

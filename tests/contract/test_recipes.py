@@ -14,6 +14,7 @@ from filmstrip.model.classifier import VideoClassifier, load_classifier
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.recipes.catalogue import DEFAULT_RECIPE, RECIPE_NAMES, describe, load_recipe, to_yaml
 from filmstrip.recipes.recipe import Recipe
+from filmstrip.video.auto_sampling import ClipTimes, fit_sampling
 
 OURS = ("lite-gru", "lite-bigru", "mean-linear")
 PUBLISHED = [name for name in RECIPE_NAMES if name not in OURS]
@@ -42,9 +43,10 @@ def built(request: pytest.FixtureRequest) -> tuple[Recipe, VideoClassifier]:
         ClassifierSpec(
             class_names=CLASS_NAMES,
             recipe=recipe.name,
+            sampling=fit_sampling(recipe.sampling, ClipTimes.of([], [])),
             **{
                 part: getattr(recipe, part)
-                for part in ("sampling", "framing", "backbone", "scaler", "head", "views")
+                for part in ("framing", "backbone", "scaler", "head", "views")
             },
         )
     ).eval()
@@ -229,7 +231,7 @@ def test_the_default_runs_without_a_network_and_can_be_streamed() -> None:
     assert DEFAULT_RECIPE == "lite-gru"
     recipe = settings_of(DEFAULT_RECIPE)
     assert_has(recipe["backbone"], {"name": "tf_efficientnet_lite0", "weights": "imagenet"})
-    assert recipe["sampling"]["kind"] == "rate"
+    assert recipe["sampling"]["kind"] == "auto"
     assert_has(recipe["head"], {"cell": "gru", "bidirectional": False})
 
 

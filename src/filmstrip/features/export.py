@@ -69,6 +69,18 @@ class ExportSettings(Spec):
     num_features: int
 
 
+SETTINGS_NAME = "features.json"
+
+
+def stored_sampling(folder: Path) -> Sampling | None:
+    """The sampling that a folder of features began with; None where there is no such folder."""
+    try:
+        text = (folder / SETTINGS_NAME).read_text(encoding="utf-8")
+        return ExportSettings.model_validate_json(text).sampling
+    except (OSError, ValueError):  # ``start`` says what is wrong with the folder
+        return None
+
+
 class FeatureFolder:
     """A folder of exported features; while it is used it should be ``storage.locked``.
 
@@ -84,7 +96,7 @@ class FeatureFolder:
     @property
     def settings_file(self) -> Path:
         """The settings; it is written first."""
-        return self.path / "features.json"
+        return self.path / SETTINGS_NAME
 
     @property
     def index_file(self) -> Path:

@@ -15,9 +15,10 @@ from filmstrip.dataset.videos import list_videos
 from filmstrip.errors import WeightsError
 from filmstrip.features.choice import EngineChoice
 from filmstrip.features.engine import Engine
-from filmstrip.features.export import ExportSettings, FeatureFolder
+from filmstrip.features.export import ExportSettings, FeatureFolder, stored_sampling
 from filmstrip.features.extract import Extractor
 from filmstrip.features.extraction import Extraction
+from filmstrip.features.fitting import fitted_recipe
 from filmstrip.features.plain_files import FileFormat, check_installed
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
@@ -25,6 +26,7 @@ from filmstrip.model.weights import load_backbone, must_learn_first
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import locked
 from filmstrip.training.reporter import Reporter
+from filmstrip.video.auto_sampling import AutoSampling
 from filmstrip.video.transforms import View
 
 
@@ -95,6 +97,7 @@ def extract_videos(
         if is_untaught:
             raise _untaught(recipe)
     index = list_videos(videos)
+    recipe = _fitted(recipe, index, out, reporter)
     backbone, origin = load_backbone(
         recipe.backbone, recipe.framing.size, weights, recipe.training.seed
     )
@@ -111,7 +114,7 @@ def extract_videos(
         settings = ExportSettings(
             root=index.root,
             file_format=file_format,
-            sampling=recipe.sampling,
+            sampling=recipe.fixed_sampling,
             framing=recipe.framing,
             backbone=recipe.backbone,
             weights_origin=origin,
@@ -128,6 +131,18 @@ def extract_videos(
     return ExtractedVideos(index, extraction, store, kept, time.monotonic() - start)
 
 
+def _fitted(recipe: Recipe, index: VideoIndex, out: Path | None, reporter: Reporter) -> Recipe:
+    """The recipe with the sampling that fits the clips, or that its folder of features began with.
+
+    Features of videos that are added later must be sampled as the others are.
+    """
+    stored = stored_sampling(out) if out is not None else None
+    if isinstance(recipe.sampling, AutoSampling) and stored is not None:
+        reporter.note(f"Sampling: {stored!r}, as {out} began with.")
+        return recipe.model_copy(update={"sampling": stored})
+    return fitted_recipe(recipe, index.rows, reporter.note)
+
+
 def _extract(
     index: VideoIndex,
     recipe: Recipe,
@@ -136,7 +151,7 @@ def _extract(
     store: FeatureStore,
     reporter: Reporter,
 ) -> Extraction:
-    reader = ClipReader(recipe.sampling, recipe.framing)
+    reader = ClipReader(recipe.fixed_sampling, recipe.framing)
     extractor = Extractor(store, reader, engine, views, recipe.backbone.name)
     title = "Extracting features" if engine else "Reading frames"
     with reporter.phase(title, len(index)) as advance:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from filmstrip.errors import RecipeError, nearest
 from filmstrip.recipes.recipe import Recipe
+from filmstrip.video.auto_sampling import AutoSampling
 
 DEFAULT_RECIPE = "lite-gru"
 
@@ -61,19 +62,21 @@ def describe(name: str) -> str:
 
 def to_yaml(recipe: Recipe) -> str:
     """The recipe as YAML that ``load_recipe`` reads back to an equal one."""
-    return yaml.safe_dump(
-        recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100
-    )
+    settings = recipe.model_dump(mode="json")
+    if recipe.sampling == AutoSampling():
+        settings["sampling"] = "auto"
+    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100)
 
 
 def override(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     """A copy of ``recipe`` with settings changed, each given as ``section.key=value``.
 
-    Changing a section's ``kind`` puts that section's other settings to the new kind's defaults.
+    Changing a section's ``kind`` puts that section's other settings to the new kind's defaults;
+    ``sampling=auto`` is shorthand for ``sampling.kind=auto``.
     """
     settings = recipe.model_dump(mode="json")
     # A section's kind decides which other keys it has, so kinds are set first.
-    texts = sorted(overrides, key=lambda text: not text.split("=")[0].strip().endswith(".kind"))
+    texts = sorted(overrides, key=lambda text: not _names_a_kind(text.partition("=")[0].strip()))
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
@@ -96,10 +99,16 @@ def _set(settings: dict[str, Any], key: str, value: object) -> None:
         place = inner
     if last not in place:
         raise _unknown_key(key, settings)
+    if isinstance(value, str) and isinstance(place[last], dict) and "kind" in place[last]:
+        sections, place, last = [*sections, last], place[last], "kind"
     if last == "kind" and value != place["kind"]:
         settings[sections[0]] = _defaults(sections[0], value)
     else:
         place[last] = value
+
+
+def _names_a_kind(key: str) -> bool:
+    return key.endswith(".kind") or "." not in key
 
 
 def _defaults(section: str, kind: object) -> dict[str, Any]:

@@ -5,19 +5,23 @@ rate, the GRU reads one way, and changes are taken against the past alone. The b
 a middle stage on a grid, because pooling a frame to one vector throws away where things are.
 Training shows each clip mirrored, too. Where left and right are classes of their own, switch that
 off: ``--set training.views=[plain]``.
+
+``sampling: auto`` chooses the frame rate from the durations and frame rates of the clips: 10 frames
+per second, or more or fewer so that the median clip gives 16 to 48 frames, and never more than the
+videos have. ``--set sampling.frames_per_second=25`` fixes the rate.
 """
 
 from __future__ import annotations
 
 from filmstrip.model.specs import RecurrentHeadSpec, ScalerSpec, TimmBackboneSpec
 from filmstrip.recipes.recipe import Recipe, TrainingSpec
-from filmstrip.video.sampling import RateSampling
+from filmstrip.video.auto_sampling import AutoSampling
 from filmstrip.video.transforms import Augmentation, Framing
 
 RECIPE = Recipe(
     name="lite-gru",
     source="Filmstrip",
-    sampling=RateSampling(frames_per_second=10, max_frames=64),
+    sampling=AutoSampling(),
     framing=Framing(size=224, fit="stretch"),
     backbone=TimmBackboneSpec(name="tf_efficientnet_lite0", stage=3, grid=4),
     scaler=ScalerSpec(kind="pca", num_components=128),

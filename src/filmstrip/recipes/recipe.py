@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from filmstrip.model.specs import BackboneSpec, HeadSpec, ScalerSpec, Spec
+from filmstrip.video.auto_sampling import AutoSampling, RecipeSampling
 from filmstrip.video.sampling import Sampling
 from filmstrip.video.transforms import Augmentation, Framing, View
 
@@ -104,7 +105,7 @@ class Recipe(Spec):
         name: as given to ``--recipe``.
         source: what it follows.
         deviations: each point in which it differs from its source, and why.
-        sampling: which frames of a video are seen.
+        sampling: which frames of a video are seen; ``auto`` chooses a rate from the clips.
         framing: how a frame becomes a square picture.
         backbone: what sees each frame.
         scaler: how features are scaled.
@@ -121,7 +122,7 @@ class Recipe(Spec):
     name: str
     source: str = ""
     deviations: tuple[str, ...] = ()
-    sampling: Sampling
+    sampling: RecipeSampling
     framing: Framing
     backbone: BackboneSpec
     scaler: ScalerSpec = ScalerSpec()
@@ -135,3 +136,14 @@ class Recipe(Spec):
     def extracted_views(self) -> tuple[View, ...]:
         """Each view that training or the finished model asks for, once."""
         return tuple(dict.fromkeys((*self.training.views, *self.views)))
+
+    @property
+    def fixed_sampling(self) -> Sampling:
+        """The sampling of a recipe that was fitted to clips.
+
+        Raises:
+            ValueError: it is still ``auto``.
+        """
+        if isinstance(self.sampling, AutoSampling):
+            raise ValueError("sampling: auto has to be fitted to clips first")
+        return self.sampling

@@ -13,7 +13,7 @@ RUN/
   report.html       all of it on one page; written by the commands, at the end
   logs/             for TensorBoard
   checkpoints/      best.ckpt and last.ckpt; --resume goes on from the last
-  recipe.yaml       the recipe with all overrides
+  recipe.yaml       the recipe with all overrides, and the sampling that was chosen for the clips
   run.json          the request and the versions that reproduce it
   folds/1, 2, …     a run folder for each fold, with --folds
 """
@@ -30,13 +30,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from filmstrip.dataset.index import SkippedFile, VideoIndex
 from filmstrip.errors import RunError
 from filmstrip.recipes.catalogue import to_yaml
 from filmstrip.storage import replacing, write_table
 from filmstrip.training.request import TrainingRequest
+from filmstrip.video.sampling import Sampling
 
 __all__ = ["RunFolder", "TrainingRequest"]
 
@@ -161,6 +162,24 @@ class RunFolder:
                 "data to evaluate, but it does not know its own split.",
             ) from error
 
+    def sampling(self) -> Sampling | None:
+        """The sampling that the run was begun with; None for a new run, or one of an older version.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        if not self.request_file.is_file():
+            return None
+        try:
+            stored = json.loads(self.request_file.read_text(encoding="utf-8")).get("sampling")
+            return None if stored is None else TypeAdapter(Sampling).validate_python(stored)
+        except (OSError, ValueError, AttributeError) as error:
+            raise RunError(
+                f"{self.request_file}: its sampling cannot be read ({type(error).__name__})",
+                "the file as 'filmstrip train' wrote it",
+                "copy the run folder again, or give another --out.",
+            ) from error
+
     def check(self, request: TrainingRequest, resume: bool) -> None:
         """See that the folder is free for ``request``.
 
@@ -186,16 +205,25 @@ class RunFolder:
                 "give another --out.",
             )
 
-    def start(self, request: TrainingRequest) -> None:
-        """Write down what the run is asked to do; a resumed run has done so."""
+    def start(self, request: TrainingRequest, sampling: Sampling | None = None) -> None:
+        """Write down what the run is asked to do; a resumed run has done so.
+
+        Args:
+            request: the request.
+            sampling: the recipe's, fitted to the clips; a resumed run uses it again.
+        """
         if self.request_file.is_file():
             return
         versions = {name: version(name) for name in _REPORTED_PACKAGES}
         versions["python"] = platform.python_version()
         stored = {"request": request.model_dump(mode="json"), "versions": versions}
+        recipe = request.recipe
+        if sampling is not None:
+            stored["sampling"] = sampling.model_dump(mode="json")
+            recipe = recipe.model_copy(update={"sampling": sampling})
         self.write_json(self.request_file, stored)
         with replacing(self.path / "recipe.yaml") as temporary:
-            temporary.write_text(to_yaml(request.recipe), encoding="utf-8")
+            temporary.write_text(to_yaml(recipe), encoding="utf-8")
 
     def _check_resumable(self, request: TrainingRequest, resume: bool) -> None:
         finished = self.metrics_file.is_file()

@@ -69,7 +69,7 @@ class SplitTrainer:
         """Train on the split of ``index``, leave the classifier in ``folder``, ask it all clips."""
         spec = ClassifierSpec(
             class_names=index.class_names,
-            sampling=self.recipe.sampling,
+            sampling=self.recipe.fixed_sampling,
             framing=self.recipe.framing,
             backbone=self.recipe.backbone,
             scaler=self.recipe.scaler,

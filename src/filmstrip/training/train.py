@@ -17,6 +17,7 @@ from filmstrip.features.choice import EngineChoice
 from filmstrip.features.engine import Engine
 from filmstrip.features.extract import Extractor
 from filmstrip.features.extraction import Extraction
+from filmstrip.features.fitting import fitted_recipe
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.backbone import Backbone, build_backbone
@@ -82,13 +83,11 @@ class _Run:
     ) -> None:
         self.request = request
         self.cache = cache
-        self.recipe: Recipe = request.recipe
+        self.recipe = request.recipe  # ``fill`` fits its sampling to the clips
         self.store = FeatureStore(cache.features)
         self.engine_choice = EngineChoice(engine, cache.engines, reporter.note)
         self.resume = resume
         self.reporter = reporter
-        self.reader = ClipReader(self.recipe.sampling, self.recipe.framing)
-        self.trainer = SplitTrainer(self.recipe, self.store, resume, reporter)
 
     def fill(self, folder: RunFolder) -> dict[str, Any]:
         """Index, split, extract, fit, measure, save."""
@@ -97,8 +96,10 @@ class _Run:
         refused = folder.refused_leaks_file
         division = Division(self.request, index, self.cache, self.reporter, refused)
         backbone, origin = self._load_backbone()
+        self.recipe = self._fitted_recipe(folder, index)
+        self.trainer = SplitTrainer(self.recipe, self.store, self.resume, self.reporter)
         # Not before: a mistyped path or name leaves no run behind that bars the next attempt.
-        folder.start(self.request)
+        folder.start(self.request, self.recipe.fixed_sampling)
         # A backbone that still has to learn from the training part has no features to give yet.
         is_ready = backbone.is_frozen and not self._must_pretrain
         extraction = self._extract(index, backbone if is_ready else None)
@@ -125,7 +126,8 @@ class _Run:
         leaks: list[LeakingPair] = [pair for a in answers for pair in division.leaks(a.index)]
         if leaks:
             write_leaks(folder.leaks_file, leaks)
-        return publish(folder, self.request, answers, spec, division.record(leaks))
+        request = self.request.model_copy(update={"recipe": self.recipe})
+        return publish(folder, request, answers, spec, division.record(leaks))
 
     def _run_folds(
         self, folder: RunFolder, index: VideoIndex, inputs: Inputs, division: Division
@@ -141,6 +143,13 @@ class _Run:
         self.reporter.note("All clips, for the model to use")
         used = self._run_part(folder, division.all_but_val(index), inputs)
         return answers, used
+
+    def _fitted_recipe(self, folder: RunFolder, index: VideoIndex) -> Recipe:
+        """The recipe with the sampling that fits the clips; a resumed run keeps the one it has."""
+        stored = folder.sampling()
+        if stored is not None:
+            return self.recipe.model_copy(update={"sampling": stored})
+        return fitted_recipe(self.recipe, index.rows, self.reporter.note)
 
     @property
     def _must_pretrain(self) -> bool:
@@ -167,8 +176,9 @@ class _Run:
         """Features of all clips, or their frames where there is no backbone yet to see them."""
         engine = Engine(backbone, choice=self.engine_choice) if backbone else None
         recipe = self.recipe
+        reader = ClipReader(recipe.fixed_sampling, recipe.framing)
         extractor = Extractor(
-            self.store, self.reader, engine, recipe.extracted_views, recipe.backbone.name
+            self.store, reader, engine, recipe.extracted_views, recipe.backbone.name
         )
         title = "Extracting features" if engine else "Reading frames"
         with self.reporter.phase(title, len(index)) as advance:

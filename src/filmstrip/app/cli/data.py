@@ -37,15 +37,20 @@ def pack(
     from filmstrip.app.cli.console import ConsoleReporter, messages
     from filmstrip.dataset.index import open_index
     from filmstrip.dataset.pack import pack as write_pack
+    from filmstrip.features.fitting import fitted_recipe
     from filmstrip.features.source import ClipReader
     from filmstrip.recipes.catalogue import load_recipe
 
     chosen = load_recipe(recipe, overrides or [])
     index = open_index(data)
-    reader = ClipReader(chosen.sampling, chosen.framing)
+    chosen = fitted_recipe(
+        chosen, index.rows, lambda text: messages.print(text, soft_wrap=True, markup=False)
+    )
+    sampling = chosen.fixed_sampling
+    reader = ClipReader(sampling, chosen.framing)
     info = {
         "recipe": chosen.name,
-        "sampling": chosen.sampling.model_dump(mode="json"),
+        "sampling": sampling.model_dump(mode="json"),
         "framing": chosen.framing.model_dump(mode="json"),
     }
     with ConsoleReporter().phase("Packing", len(index)) as advance:

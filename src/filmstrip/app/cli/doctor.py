@@ -109,6 +109,7 @@ def _print(checkup: Checkup) -> None:
     seen = f"{len(index)} clips of {len(index.class_names)} classes"
     if not checkup.findings:
         output.print(f"Sound: {seen}, every file decoded whole.", soft_wrap=True)
+        _print_sampling(checkup)
         return
     styles = {Severity.error: "bold red", Severity.warning: "yellow", Severity.note: "blue"}
     for (severity, kind), group in groupby(
@@ -133,6 +134,14 @@ def _print(checkup: Checkup) -> None:
     )
     output.print()
     output.print(f"{seen}: {counts}.", soft_wrap=True)
+    _print_sampling(checkup)
+
+
+def _print_sampling(checkup: Checkup) -> None:
+    from filmstrip.app.cli.console import output
+
+    for note in checkup.sampling_notes:
+        output.print(note, soft_wrap=True, markup=False)
 
 
 def _names(finding: Finding, checkup: Checkup) -> Text:
@@ -157,6 +166,8 @@ def _as_json(checkup: Checkup) -> dict[str, Any]:
 
     return {
         "root": str(checkup.index.root),
+        "sampling": checkup.sampling.model_dump(mode="json"),
+        "sampling_notes": list(checkup.sampling_notes),
         "num_clips": len(checkup.index),
         "class_names": list(checkup.index.class_names),
         "counts": {severity.value: checkup.count(severity) for severity in Severity},

@@ -22,8 +22,17 @@ from filmstrip.dataset.doctor.survey import survey
 from filmstrip.dataset.index import VideoIndex, VideoRow
 from filmstrip.errors import DatasetError
 from filmstrip.evaluation.leaks import METADATA, Leak, border_leak, metadata_leak
+from filmstrip.features.fitting import evenly_spread
 from filmstrip.training.reporter import Reporter
-from filmstrip.video.sampling import RateSampling, UniformSampling
+from filmstrip.video.auto_sampling import (
+    AutoSampling,
+    ClipTimes,
+    RecipeSampling,
+    describe_sampling,
+    fit_sampling,
+    sampling_warnings,
+)
+from filmstrip.video.sampling import RateSampling, Sampling, UniformSampling
 
 _NUM_NAMED = 5
 
@@ -39,6 +48,9 @@ class Checkup:
         findings: what is wrong, errors first.
         metadata: what the files' properties tell about the class; None where it cannot be told.
         border: what the picture's still border tells, likewise.
+        sampling: how the recipe looks at these clips.
+        sampling_notes: the reason for it where it was chosen from the clips, and where it does not
+            fit them.
     """
 
     index: VideoIndex
@@ -47,6 +59,8 @@ class Checkup:
     findings: tuple[Finding, ...]
     metadata: Leak | None
     border: Leak | None
+    sampling: Sampling
+    sampling_notes: tuple[str, ...]
 
     def count(self, severity: Severity) -> int:
         """How many findings are so severe."""
@@ -55,7 +69,7 @@ class Checkup:
 
 def check_up(
     index: VideoIndex,
-    sampling: UniformSampling | RateSampling,
+    sampling: RecipeSampling,
     cache: Cache,
     num_workers: int | None = None,
     reporter: Reporter | None = None,
@@ -64,7 +78,7 @@ def check_up(
 
     Args:
         index: the clips.
-        sampling: the recipe's, which decides what is too short.
+        sampling: the recipe's, which decides what is too short; ``auto`` is fitted to the clips.
         cache: keeps the facts of files.
         num_workers: processes that decode; as many as the machine has cores if not given.
         reporter: hears of progress.
@@ -86,9 +100,10 @@ def check_up(
     with reporter.phase("Decoding every file", len(paths)) as advance:
         facts = survey(paths, cache, num_workers, advance=advance)
     clips = {path: facts[path] for path in rows}
+    chosen, notes = _fitted(sampling, index, facts)
     copies = find_copies(clips)
     found = [
-        *(one for path in rows for one in file_findings(path, facts[path], sampling)),
+        *(one for path in rows for one in file_findings(path, facts[path], chosen)),
         *_left_out(index, facts),
         *copy_findings(index.rows, copies, index.root),
         *balance_findings(row.label for row in index.rows),
@@ -98,7 +113,22 @@ def check_up(
     metadata = _metadata_leak(readable, facts, groups, index)
     border = _border_leak(readable, facts, groups, index)
     found += _leak_findings(metadata, border, index.class_names)
-    return Checkup(index, facts, copies, tuple(in_order(found)), metadata, border)
+    return Checkup(
+        index, facts, copies, tuple(in_order(found)), metadata, border, chosen, tuple(notes)
+    )
+
+
+def _fitted(
+    sampling: RecipeSampling, index: VideoIndex, facts: dict[Path, VideoFacts]
+) -> tuple[Sampling, list[str]]:
+    """The sampling that a training of these clips would choose, with the reason and warnings."""
+    known = [facts[row.path] for row in evenly_spread(index.rows)]
+    times = ClipTimes.of([f.duration_seconds for f in known], [f.num_frames for f in known])
+    chosen = fit_sampling(sampling, times)
+    notes = sampling_warnings(chosen, times)
+    if isinstance(sampling, AutoSampling) and isinstance(chosen, RateSampling):
+        notes.insert(0, describe_sampling(chosen, times))
+    return chosen, notes
 
 
 def _left_out(index: VideoIndex, facts: dict[Path, VideoFacts]) -> Iterator[Finding]:

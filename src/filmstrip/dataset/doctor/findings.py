@@ -182,12 +182,15 @@ def _too_short(
         num_frames, wanted = min(facts.num_frames, num_sampled), _LEAST_RATE_FRAMES
         why = f"at the recipe's {sampling.frames_per_second:g} a second it sees {num_frames}"
         remedy = f"sampling.frames_per_second={2 * sampling.frames_per_second:g}"
+    can_give_more = facts.num_frames > num_frames or isinstance(sampling, UniformSampling)
     if num_frames < wanted:
         yield Finding(
             "too_short",
             Severity.warning,
             f"has {facts.num_frames} frames in {facts.duration_seconds:.2f} s, and {why}",
-            f"leave it out, or sample otherwise with --set {remedy}",
+            f"leave it out, or sample otherwise with --set {remedy}"
+            if can_give_more
+            else "leave it out, or record more frames per second",
             (path,),
             figures={"num_frames": facts.num_frames, "seconds": facts.duration_seconds},
         )
