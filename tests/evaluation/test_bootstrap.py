@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filmstrip.evaluation.bootstrap import Units, draws, interval
+from filmstrip.evaluation.bootstrap import (
+    Units,
+    draws,
+    interval,
+    interval_of_mean,
+    interval_without_spread,
+    wilson_interval,
+)
 from filmstrip.evaluation.metrics import evaluate
 
 
@@ -80,3 +90,34 @@ def test_the_interval_over_groups_covers_the_truth_where_that_over_clips_does_no
             covered[metrics["resampling"]["units"]] += low <= 0.7 <= high
     assert covered["groups"] / 60 >= 0.85
     assert covered["clips"] / 60 <= 0.7
+
+
+@pytest.mark.parametrize(("num_right", "num_clips"), [(0, 7), (7, 7), (214, 214), (1, 1)])
+def test_an_interval_without_spread_is_wilson_s(num_right: int, num_clips: int) -> None:
+    z = NormalDist().inv_cdf(0.975)
+    share, n = num_right / num_clips, num_clips
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    margin = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    expected = [middle - margin, middle + margin]
+    assert interval_without_spread(share, n) == pytest.approx(expected, abs=1e-12)
+    assert wilson_interval(num_right, n) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_difference_without_spread_reaches_to_both_sides() -> None:
+    low, high = interval_without_spread(0.0, 20, lowest=-1)
+    assert low == -high
+    assert high == wilson_interval(0, 20)[1]
+
+
+def test_the_interval_of_equal_values_counts_groups_once() -> None:
+    groups = ["a", "a", "b", "b", "c", "c"]
+    spread, units = interval_of_mean(np.ones(6), groups)
+    assert (units.name, units.num_units) == ("groups", 3)
+    assert spread == interval_without_spread(1.0, 3)
+
+
+def test_an_interval_with_spread_is_the_bootstrap_s() -> None:
+    values = np.append(np.zeros(1), np.ones(29))
+    low, high = interval_of_mean(values, None)[0]
+    assert high == 1
+    assert 0.85 < low < 0.97

@@ -20,9 +20,16 @@ from sklearn.metrics import (
 )
 
 from filmstrip.errors import DatasetError
+from filmstrip.evaluation.bootstrap import wilson_interval
 from filmstrip.evaluation.calibration import expected_calibration_error
 from filmstrip.evaluation.measures import average_precisions
-from filmstrip.evaluation.metrics import FIGURES, evaluate, summarise_folds
+from filmstrip.evaluation.metrics import (
+    FIGURES,
+    Metrics,
+    describe_interval,
+    evaluate,
+    summarise_folds,
+)
 
 
 def random_answers(seed: int, num_clips: int, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -301,3 +308,45 @@ def test_a_single_fold_has_no_deviation() -> None:
 def test_no_folds_cannot_be_summarised() -> None:
     with pytest.raises(ValueError, match="no folds"):
         summarise_folds([])
+
+
+def _perfect(num_clips: int, num_classes: int, **options: object) -> Metrics:
+    labels = np.arange(num_clips) % num_classes
+    names = [f"class {k}" for k in range(num_classes)]
+    return evaluate(np.eye(num_classes)[labels], labels, names, **options)
+
+
+def test_evaluate_gives_a_perfect_score_wilson_s_interval() -> None:
+    metrics = _perfect(30, 6, answered=np.ones(30, bool))
+    intervals = metrics["intervals"]
+    whole = wilson_interval(30, 30)
+    for figure in ("accuracy", "top5", "macro_f1", "mean_average_precision", "coverage"):
+        assert intervals[figure] == pytest.approx(whole)
+    assert intervals["accuracy_answered"] == pytest.approx(whole)
+    for of_class in intervals["per_class"]:
+        for figure in ("precision", "recall", "f1"):
+            assert of_class[figure] == pytest.approx(wilson_interval(5, 5))
+
+
+def test_evaluate_gives_a_zero_score_wilson_s_interval() -> None:
+    labels = np.zeros(12, int)
+    metrics = evaluate(np.eye(2)[1 - labels], labels, ["a", "b"])
+    assert metrics["intervals"]["accuracy"] == pytest.approx(wilson_interval(0, 12))
+
+
+def test_evaluate_counts_groups_for_a_perfect_score() -> None:
+    metrics = _perfect(30, 3, groups=[f"recording {n // 10}" for n in range(30)])
+    assert metrics["intervals"]["accuracy"] == pytest.approx(wilson_interval(3, 3))
+    assert metrics["intervals"]["per_class"][0]["recall"] == pytest.approx(wilson_interval(3, 3))
+
+
+def test_evaluate_is_certain_of_what_is_1_by_definition() -> None:
+    intervals = _perfect(9, 3)["intervals"]
+    assert intervals["top5"] == intervals["coverage"] == [1, 1]
+
+
+def test_describe_interval_names_the_method() -> None:
+    assert "Wilson's" in describe_interval(_perfect(9, 3))
+    labels = np.array([0, 1, 0, 1, 1, 0])
+    metrics = evaluate(np.eye(2)[[0, 1, 0, 1, 0, 0]], labels, ["a", "b"])
+    assert "bootstrap" in describe_interval(metrics)

@@ -25,7 +25,7 @@ _MAX_LEAVES_A_TREE = 1000
 
 
 class BaselineIntervals(TypedDict):
-    """The [low, high] 95 % bootstrap intervals of a baseline's figures."""
+    """The [low, high] 95 % intervals of a baseline's figures."""
 
     accuracy: Interval
     macro_f1: Interval

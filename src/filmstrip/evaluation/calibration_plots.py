@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
+from filmstrip.evaluation.bootstrap import wilson_interval
 from filmstrip.evaluation.calibration import (
     ReliabilityBin,
     accuracy_against_coverage,
@@ -125,5 +125,5 @@ def plot_coverage(
 
 def _share_interval(reliability_bin: ReliabilityBin) -> tuple[float, float]:
     num_right = round(reliability_bin.accuracy * reliability_bin.num_clips)
-    share = binomtest(num_right, reliability_bin.num_clips).proportion_ci(0.95, method="wilson")
-    return float(share.low), float(share.high)
+    low, high = wilson_interval(num_right, reliability_bin.num_clips)
+    return low, high

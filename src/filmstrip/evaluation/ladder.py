@@ -34,7 +34,7 @@ class AgainstBest:
 
     Attributes:
         difference: its accuracy less the best one's.
-        interval: 95 % bootstrap interval of that, whole groups drawn.
+        interval: 95 % interval of that, whole groups drawn.
         p_value: of McNemar's test, combined over the seeds.
         adjusted_p_value: by Holm's method, for all pairs of classifiers.
     """
@@ -61,7 +61,7 @@ class Standing:
     Attributes:
         accuracy: of all answers under all seeds.
         accuracy_by_seed: of each seed's.
-        interval: 95 % bootstrap interval of ``accuracy``.
+        interval: 95 % interval of ``accuracy``.
         units: what was drawn for it, ``groups`` or ``clips``.
         num_units: how many of them there are.
         against_best: None for the best one.
@@ -119,7 +119,9 @@ def rank(
         if name != best:
             gain = values[name] - values[best]
             against_best = AgainstBest(
-                float(gain.mean()), interval_of_mean(gain, all_groups)[0], *tests[best, name]
+                float(gain.mean()),
+                interval_of_mean(gain, all_groups, lowest=-1)[0],
+                *tests[best, name],
             )
             answer[name] = replace(answer[name], against_best=against_best)
     return answer

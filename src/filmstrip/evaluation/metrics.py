@@ -1,7 +1,8 @@
 """Predicted probabilities and true labels to the figures of one part, each with an interval.
 
 A figure from a hundred clips is uncertain by several points, so none is given bare: every one
-carries a 95 % bootstrap interval, for which whole groups of clips are drawn (``bootstrap.py``).
+carries a 95 % interval, for which whole groups of clips are drawn (``bootstrap.py``). Where all
+draws agree, as with a perfect score, it is Wilson's interval.
 
 Classes with no clip in the part: macro F1 and mean average precision are means over the classes
 that have one. Such a class still has its row in ``per_class``, with ``num_clips`` 0; there, as in
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from filmstrip.evaluation.bootstrap import Interval, Units, draws, interval
 from filmstrip.evaluation.measures import average_precisions, measure
-from filmstrip.evaluation.predictions import Floats, Ints, Predictions
+from filmstrip.evaluation.predictions import Bools, Floats, Ints, Predictions
 
 # Columns of the resampled confusion counts that are sorted at once, to keep memory flat.
 _COLUMNS_AT_ONCE = 4096
@@ -158,9 +159,15 @@ def evaluate(
         of_part = point[figure][0]
         return float(np.nan_to_num(of_part if place is None else of_part[place]))
 
+    num_units = _num_units(part, is_answered, units)
+    if answered is None:
+        num_units["coverage"] = 0  # 1 by definition
+
     def spread(figure: str, place: int | None = None) -> Interval:
-        of_draws = drawn[figure] if place is None else drawn[figure][:, place]
-        return interval(of_draws, value(figure, place), tail)
+        if place is None:
+            return interval(drawn[figure], value(figure), tail, num_units.get(figure, 0))
+        resting_on = _units_of_class(part, units, figure, place)
+        return interval(drawn[figure][:, place], value(figure, place), tail, resting_on)
 
     return {
         **_each(value),
@@ -177,6 +184,17 @@ def evaluate(
         },
         "resampling": {"units": units.name, "num_units": units.num_units},
     }
+
+
+def describe_interval(metrics: Mapping[str, Any]) -> str:
+    """Say how the interval of the accuracy in ``metrics`` was found, in one sentence."""
+    units, num_units = metrics["resampling"]["units"], metrics["resampling"]["num_units"]
+    if metrics["accuracy"] in (0, 1):
+        return (
+            "All clips have the same outcome, which resampling cannot vary: the interval is "
+            f"Wilson's 95 % interval for {num_units:,} independent {units}."
+        )
+    return f"The interval is a 95 % bootstrap interval; {num_units:,} {units} were resampled."
 
 
 def summarise_folds(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -236,6 +254,23 @@ def _ranked(part: Predictions, weights: Floats) -> dict[str, Floats]:
     """Mean average precision (R,) of R draws, over the classes that have a clip in the draw."""
     of_class = average_precisions(part.probs, part.labels, weights)  # (R, K)
     return {"mean_average_precision": np.nanmean(of_class, axis=1)}
+
+
+def _num_units(part: Predictions, is_answered: Bools, units: Units) -> dict[str, int]:
+    """On how many units each figure rests that is a share or a mean of shares."""
+    shares = ("accuracy", "macro_f1", "mean_average_precision", "coverage")
+    num_units = dict.fromkeys(shares, units.num_units)
+    num_units["accuracy_answered"] = units.num_of(is_answered)
+    if part.num_classes > 5:  # otherwise 1 by definition
+        num_units["top5"] = units.num_units
+    return num_units
+
+
+def _units_of_class(part: Predictions, units: Units, figure: str, place: int) -> int:
+    """On how many units precision, recall or F1 of a class rests."""
+    is_true, is_predicted = part.labels == place, part.predicted == place
+    chosen = {"precision": is_predicted, "recall": is_true, "f1": is_true | is_predicted}
+    return units.num_of(chosen[figure])
 
 
 def _joined(blocks: Iterable[dict[str, Floats]]) -> dict[str, Floats]:

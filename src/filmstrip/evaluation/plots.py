@@ -140,7 +140,7 @@ def plot_per_class(
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.tick_params(labeltop=len(shown) > 30)
-    axes.set_xlabel("the lines are bootstrap intervals", fontsize=8, color=GREY, loc="left")
+    axes.set_xlabel("the lines are 95 % intervals", fontsize=8, color=GREY, loc="left")
     legend_foot = (0, 1 + 0.2 / height_inches)  # above the numbers, below the title
     axes.legend(
         frameon=False,

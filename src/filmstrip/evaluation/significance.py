@@ -30,7 +30,7 @@ class Comparison:
         only_second: how many the second alone does.
         both_wrong: how many neither does.
         p_value: of McNemar's exact test, two-sided.
-        interval: 95 % bootstrap interval of ``difference``.
+        interval: 95 % interval of ``difference``.
         units: what was drawn for it, ``groups`` or ``clips``.
         num_units: how many of them there are.
     """
@@ -90,7 +90,7 @@ def compare(
         raise ValueError(f"{first.shape} and {second.shape} are not the same clips, one or more")
     only_first, only_second, p_value = mcnemar(first, second)
     gain = second.astype(np.float64) - first
-    spread, units = interval_of_mean(gain, groups, num_resamples, seed)
+    spread, units = interval_of_mean(gain, groups, num_resamples, seed, lowest=-1)
     return Comparison(
         both_right=int((first & second).sum()),
         only_first=only_first,

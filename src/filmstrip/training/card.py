@@ -7,6 +7,7 @@ from typing import Any
 from filmstrip.dataset.leaks import leak_warning
 from filmstrip.dataset.relations import CHECKS
 from filmstrip.evaluation.calibration import TARGET_ACCURACY
+from filmstrip.evaluation.metrics import describe_interval
 from filmstrip.recipes.catalogue import to_yaml
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.text import printable
@@ -74,8 +75,9 @@ def _figures(metrics: dict[str, Any], recipe: Recipe) -> str:
     baselines = metrics["baselines"]
     lines = [
         f"- Accuracy on {test['num_clips']} test clips: {test['accuracy']:.3f} "
-        f"(95 % bootstrap interval {low:.3f} to {high:.3f}); macro F1 {test['macro_f1']:.3f}; "
-        f"mean average precision {test['mean_average_precision']:.3f}; loss {test['loss']:.3f}.",
+        f"(95 % interval {low:.3f} to {high:.3f}); macro F1 {test['macro_f1']:.3f}; "
+        f"mean average precision {test['mean_average_precision']:.3f}; loss {test['loss']:.3f}. "
+        f"{describe_interval(test)}",
         f"- Expected calibration error of its probabilities: {test['ece']:.3f} "
         f"(Brier score {test['brier']:.3f}).",
         f"- The commonest class alone: {baselines['majority']:.3f}. "

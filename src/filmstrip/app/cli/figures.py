@@ -10,6 +10,7 @@ from rich.table import Table
 from filmstrip.app.cli.console import output
 from filmstrip.dataset.leaks import leak_warning
 from filmstrip.evaluation.bootstrap import FEWEST_GROUPS
+from filmstrip.evaluation.metrics import describe_interval
 
 
 def print_figures(metrics: Mapping[str, Any]) -> None:
@@ -95,7 +96,9 @@ def _add_part(table: Table, split: str, metrics: Mapping[str, Any]) -> None:
 def _print_trust(split: str, metrics: Mapping[str, Any]) -> None:
     """What the intervals rest on, and what abstaining gains."""
     resampling = metrics["resampling"]
-    if resampling["units"] == "groups":
+    if metrics["accuracy"] in (0, 1):
+        output.print(f"{split}: {describe_interval(metrics)}", soft_wrap=True)
+    elif resampling["units"] == "groups":
         few = ": so few make it too narrow" if resampling["num_units"] < FEWEST_GROUPS else ""
         output.print(
             f"For the interval of {split}, {resampling['num_units']} whole groups were drawn{few}.",

@@ -68,7 +68,8 @@ def notes(comparison: Comparison) -> list[str]:
         "splits.",
         "Accuracy: of all answers under all seeds. Interval: "
         f"{best.standing.num_units} {units} drawn anew, "
-        + ("whole, with all their answers." if units == "groups" else "with all their answers."),
+        + ("whole, with all their answers." if units == "groups" else "with all their answers.")
+        + " Where all draws agree, it is Wilson's interval for as many independent outcomes.",
         "Against the best: McNemar's exact test for each seed, the seeds' p-values combined "
         "(Rüger), corrected for all pairs (Holm). * marks what is shown to be worse: p below "
         f"{SIGNIFICANCE_LEVEL}, and the interval of the difference below 0. Without the mark, "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from scipy.stats import binomtest
+from typing import Any
 
 from filmstrip.app.report.record import Record
-from filmstrip.evaluation.bootstrap import FEWEST_GROUPS
+from filmstrip.evaluation.bootstrap import FEWEST_GROUPS, interval_without_spread
+from filmstrip.evaluation.metrics import describe_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,7 @@ class Headline:
 def make_headline(record: Record) -> Headline:
     """The headline of a run."""
     figures = record.metrics[record.split]
-    interval = _wilson(record) if _has_no_spread(record) else figures["intervals"]["accuracy"]
-    compared = [Compared(record.request.recipe.name, figures["accuracy"], tuple(interval))]
+    compared = [Compared(record.request.recipe.name, figures["accuracy"], _interval(figures))]
     for key, name in (
         ("metadata", "size and duration alone"),
         ("majority", "the commonest class alone"),
@@ -48,17 +48,13 @@ def make_headline(record: Record) -> Headline:
     return Headline(compared, _measured_on(record), _cautions(record, compared))
 
 
-def _has_no_spread(record: Record) -> bool:
-    low, high = record.metrics[record.split]["intervals"]["accuracy"]
-    return bool(low == high)
-
-
-def _wilson(record: Record) -> tuple[float, float]:
-    """Wilson's 95 % interval, for clips that are independent of each other."""
-    figures = record.metrics[record.split]
-    num_right = round(figures["accuracy"] * figures["num_clips"])
-    share = binomtest(num_right, figures["num_clips"]).proportion_ci(0.95, method="wilson")
-    return float(share.low), float(share.high)
+def _interval(figures: Mapping[str, Any]) -> tuple[float, float]:
+    """The interval of the accuracy; runs of earlier versions stored a perfect one as 1 to 1."""
+    low, high = figures["intervals"]["accuracy"]
+    if low == high:
+        num_units = figures["resampling"]["num_units"]
+        low, high = interval_without_spread(figures["accuracy"], num_units)
+    return low, high
 
 
 def _measured_on(record: Record) -> str:
@@ -67,14 +63,7 @@ def _measured_on(record: Record) -> str:
     how = f", each by the one of {len(folds)} classifiers that had it held out" if folds else ""
     part = {"test": "test", "val": "validation"}[record.split]
     told = f"Measured on {figures['num_clips']:,} {part} clips{how}."
-    if _has_no_spread(record):
-        return (
-            f"{told} All have one outcome, so drawing them anew shows no spread: the interval is "
-            "Wilson's, which takes clips as independent."
-        )
-    resampling = figures["resampling"]
-    drawn = f"{resampling['num_units']:,} {resampling['units']} drawn anew"
-    return f"{told} The interval is a 95 % bootstrap interval, with {drawn}."
+    return f"{told} {describe_interval(figures)}"
 
 
 def _cautions(record: Record, compared: list[Compared]) -> list[str]:
@@ -86,7 +75,8 @@ def _cautions(record: Record, compared: list[Compared]) -> list[str]:
             "There is no test part. These clips chose the epoch and the temperature, so the "
             "figures flatter, and how good the model is on new clips is not known."
         )
-    if resampling["units"] == "groups" and resampling["num_units"] < FEWEST_GROUPS:
+    is_resampled = resampling["units"] == "groups" and compared[0].accuracy not in (0, 1)
+    if is_resampled and resampling["num_units"] < FEWEST_GROUPS:
         cautions.append(f"{resampling['num_units']} groups are few: the interval is too narrow.")
     cautions += [
         f"It is not shown to be better than {other.name}, which gives {other.accuracy:.3f}."
