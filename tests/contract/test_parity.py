@@ -48,7 +48,7 @@ def test_a_folder_of_it_is_answered_so(
 ) -> None:
     ended = filmstrip("predict", finished_run.path, clip.parent, "--json")
     answers = {line["path"]: line["probs"] for line in map(json.loads, ended.stdout.splitlines())}
-    assert len(answers) == len(videos_below([clip.parent]))
+    assert len(answers) == len(videos_below([clip.parent]).files)
     assert answers[str(clip)] == pytest.approx(expected, abs=TOLERANCE)
 
 

@@ -32,7 +32,8 @@ def test_videos_of_class_folders_have_labels_and_loose_ones_have_none(tmp_path: 
         "hug/deep/b.avi": ("hug", ""),
         "kick/a.mp4": ("kick", ""),
     }
-    assert index.skipped == ()
+    assert {file.path.name for file in index.skipped} == {"notes.txt", "thumbs.db"}
+    assert not any(file.is_loss for file in index.skipped)
 
 
 def test_a_folder_of_loose_videos_is_enough(tmp_path: Path) -> None:

@@ -195,10 +195,10 @@ def test_videos_are_found_below_folders_but_hidden_ones(videos: Path, tmp_path: 
         (tmp_path / name).touch()
     (tmp_path / "folder.mp4").mkdir()
     found = [tmp_path / name for name in ("a.avi", "b/2.mp4", "b/c/1.MKV")]
-    assert videos_below([tmp_path]) == found
+    assert videos_below([tmp_path]).files == found
     # What is named itself is taken, whatever its name.
     named = [tmp_path / "b" / "notes.txt", tmp_path / "missing.mp4"]
-    assert videos_below([*map(str, named), tmp_path / "b" / "c"]) == [*named, found[2]]
+    assert videos_below([*map(str, named), tmp_path / "b" / "c"]).files == [*named, found[2]]
 
 
 def test_a_folder_without_videos_is_named(tmp_path: Path) -> None:

@@ -1,39 +1,24 @@
 """Clips from folders: a folder for each class, alone or inside train, val and test.
 
-A video's class is the top folder that holds it, however deep it lies below; links to folders are
-followed, and each folder is read once for a class, so that a loop of links ends.
+A video's class is the top folder that holds it, however deep it lies below.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, split_name
+from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, not_a_video, split_name
+from filmstrip.dataset.walk import walk
 from filmstrip.errors import DatasetError
+from filmstrip.video.formats import VIDEO_SUFFIXES, is_video
 
-VIDEO_SUFFIXES = frozenset(
-    {
-        ".3gp",
-        ".avi",
-        ".flv",
-        ".gif",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".ogv",
-        ".ts",
-        ".webm",
-        ".wmv",
-    }
-)
 _CLASS_FOLDERS = "a folder for each class with its videos inside, such as kick/clip1.mp4"
+
+
+class NoVideosError(DatasetError):
+    """A folder with no video in it or below it."""
 
 
 def read_folder(root: Path, needs_labels: bool = True) -> Listing:
@@ -42,23 +27,18 @@ def read_folder(root: Path, needs_labels: bool = True) -> Listing:
     Args:
         root: the folder.
         needs_labels: leave out, and note, what lies in no class folder. Else such a video has an
-            empty label, and files that are no videos are not worth a note.
+            empty label.
 
     Raises:
-        DatasetError: there is no video, or, where labels are needed, no class folder.
+        NoVideosError: there is no video.
+        DatasetError: where labels are needed, no class folder.
     """
-    skipped: list[SkippedFile] = []
-    loose: list[Path] = []
-    found: dict[Path, list[Path]] = {}
-    for path in _entries(root):
-        if path.is_dir():
-            found[path] = list(_files_below(path, skipped))
-        else:
-            loose.append(path)
-    if not any(is_video(path) for path in _all(loose, found)):
+    found_below = walk(root)
+    loose, found, skipped = found_below.loose, found_below.below, found_below.skipped
+    if not any(map(is_video, found_below.files)):
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
-        raise DatasetError(
-            f"{root}: no video in it or below it{_suffixes_found(_all(loose, found))}",
+        raise NoVideosError(
+            f"{root}: no video in it or below it{_suffixes_found(found_below.files)}",
             f"{_CLASS_FOLDERS if needs_labels else 'videos in it or below it'} ({suffixes})",
             f"give the folder that holds the {'class folders' if needs_labels else 'videos'}.",
         )
@@ -81,7 +61,9 @@ def read_folder(root: Path, needs_labels: bool = True) -> Listing:
             else:
                 rows.append(VideoRow(path, inside[0] if split else folder.name, split=split))
     if not needs_labels:
-        return Listing(rows + [row for row, _ in unlabelled if is_video(row.path)], skipped)
+        rows += [row for row, _ in unlabelled if is_video(row.path)]
+        others = [row.path for row, _ in unlabelled if not is_video(row.path)]
+        return Listing(rows, skipped + [_not_usable(path, "") for path in others])
     if not rows:
         raise DatasetError(
             f"{root}: holds videos but no class folders",
@@ -90,38 +72,6 @@ def read_folder(root: Path, needs_labels: bool = True) -> Listing:
             "columns path,label and give that.",
         )
     return Listing(rows, skipped + [_not_usable(row.path, reason) for row, reason in unlabelled])
-
-
-def is_video(path: Path) -> bool:
-    """Whether the suffix is one of a video file."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _entries(root: Path) -> list[Path]:
-    try:
-        return sorted(path for path in root.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise DatasetError(
-            f"{root}: cannot be listed ({error.strerror})",
-            "a folder that this user may read",
-            "change its permissions or give another folder.",
-        ) from error
-
-
-def _files_below(folder: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
-    def unreadable(error: OSError) -> None:
-        reason = f"the folder cannot be listed ({error.strerror}); change its permissions"
-        skipped.append(SkippedFile(Path(error.filename), reason))
-
-    seen: set[tuple[int, int]] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
-        status = Path(parent).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(files) if not name.startswith("."))
 
 
 def _split_folders(found: dict[Path, list[Path]]) -> dict[Path, str]:
@@ -136,14 +86,9 @@ def _split_folders(found: dict[Path, list[Path]]) -> dict[Path, str]:
 
 def _not_usable(path: Path, reason: str) -> SkippedFile:
     if not is_video(path):
-        return SkippedFile(path, f"{path.suffix or 'no suffix'} is not a video's suffix")
-    return SkippedFile(path, f"{reason}; move it into the folder of its class")
-
-
-def _all(loose: list[Path], found: dict[Path, list[Path]]) -> Iterator[Path]:
-    yield from loose
-    for paths in found.values():
-        yield from paths
+        return not_a_video(path)
+    reason = f"{reason}; move it into the folder of its class"
+    return SkippedFile(path, reason, kind="in no class folder")
 
 
 def _suffixes_found(paths: Iterable[Path]) -> str:

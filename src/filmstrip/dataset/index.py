@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from filmstrip.dataset.folders import is_video, read_folder
+from filmstrip.dataset.folders import read_folder
 from filmstrip.dataset.groups import infer_groups
 from filmstrip.dataset.lists import read_official_lists
 from filmstrip.dataset.packed import PACKED_SUFFIXES, read_packed
 from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, natural_key
 from filmstrip.dataset.table import read_table
 from filmstrip.errors import DatasetError
+from filmstrip.video.formats import is_video
 
 __all__ = ["SkippedFile", "VideoIndex", "VideoRow", "open_index"]
 
@@ -171,6 +172,7 @@ def _drop_single_clips(listing: Listing) -> tuple[list[VideoRow], list[SkippedFi
             row.path,
             f"it is the only clip of the class {row.label!r}; a class needs two or more; "
             "add clips to it",
+            kind="only clip of its class",
         )
         for row in listing.rows
         if counts[row.label] == 1

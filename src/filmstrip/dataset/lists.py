@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, is_there
+from filmstrip.dataset.rows import MISSING, Listing, SkippedFile, VideoRow, is_there
 from filmstrip.errors import DatasetError
 
 
@@ -52,7 +52,8 @@ def read_official_lists(root: Path, lists: Path, number: int) -> Listing:
         if is_there(root / name):
             rows.append(VideoRow(root / name, name.partition("/")[0], split=split))
         else:
-            skipped.append(SkippedFile(root / name, f"{lists} names it, but it is not there"))
+            reason = f"{lists} names it, but it is not there"
+            skipped.append(SkippedFile(root / name, reason, kind=MISSING))
     if not rows:
         raise DatasetError(
             f"{root}: none of the {len(listed)} videos that {lists} names is there"
@@ -62,7 +63,7 @@ def read_official_lists(root: Path, lists: Path, number: int) -> Listing:
         )
     if unused:
         reason = f"{unused} clips are marked as neither train nor test in list {number}"
-        skipped.append(SkippedFile(lists, reason))
+        skipped.append(SkippedFile(lists, reason, kind="neither train nor test"))
     return Listing(rows, skipped, class_names=class_names)
 
 

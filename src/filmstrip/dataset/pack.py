@@ -19,7 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from filmstrip.dataset.index import VideoIndex
-from filmstrip.dataset.rows import SkippedFile, VideoRow
+from filmstrip.dataset.rows import UNREADABLE, SkippedFile, VideoRow
 from filmstrip.errors import DatasetError, VideoError
 from filmstrip.storage import replacing, writing
 
@@ -61,12 +61,13 @@ def pack(
                 try:
                     frames = read(row)
                 except VideoError as error:
-                    skipped.append(SkippedFile(row.path, str(error)))
+                    skipped.append(SkippedFile(row.path, str(error), kind=UNREADABLE))
                     continue
                 size = size or frames.shape[1:]
                 if frames.shape[1:] != size:
                     reason = f"its frames are {frames.shape[1:]}, those of other clips {size}"
-                    skipped.append(SkippedFile(row.path, f"{reason}; resize all to one size"))
+                    reason += "; resize all to one size"
+                    skipped.append(SkippedFile(row.path, reason, kind="of another size"))
                     continue
                 spool.write(np.ascontiguousarray(frames).data)
                 written.append(row)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,20 @@ _FILLER = "(?:sub)?sets?|data(?:sets?)?|splits?|parts?|videos?|clips?|files?|fol
 _SPLIT_NAME = re.compile(
     f"(?:{_FILLER})*({'|'.join(sorted(_SPLIT_OF_WORD, key=len, reverse=True))})(?:{_FILLER})*"
 )
+
+NOT_A_VIDEO = "not videos"
+"""The kind of a skipped file whose suffix is not one of a video."""
+
+LINK_TO_ABOVE = "link to a folder above"
+"""The kind of a link that is not followed, since it repeats what is being read."""
+
+UNREADABLE = "unreadable"
+"""The kind of a skipped file that could not be decoded."""
+
+MISSING = "not there"
+"""The kind of a skipped file that a table or list names and that is not there."""
+
+_MOST_SUFFIXES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +80,46 @@ class SkippedFile:
         path: the file, or the folder, table or list that the reason is about.
         reason: why, and what to do about it.
         label: the class that it would have belonged to; empty where that is not known.
+        kind: the reason in a few words, the same for all files that share it.
     """
 
     path: Path
     reason: str
     label: str = ""
+    kind: str = "other reasons"
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether a clip may be lost: not for files of other kinds and repeated folders."""
+        return self.kind not in (NOT_A_VIDEO, LINK_TO_ABOVE)
+
+
+def not_a_video(path: Path) -> SkippedFile:
+    """Return the note on a file in a folder whose suffix is not one of a video."""
+    reason = f"{path.suffix or 'no suffix'} is not a video's suffix"
+    return SkippedFile(path, reason, kind=NOT_A_VIDEO)
+
+
+def left_out_summary(skipped: Iterable[SkippedFile]) -> str:
+    """Return how many files of each suffix were left out, by reason; "" if there are none.
+
+    >>> notes = [SkippedFile(Path(f"{i}.txt"), "", kind=NOT_A_VIDEO) for i in range(12)]
+    >>> left_out_summary([*notes, SkippedFile(Path("a.mp4"), "", kind="unreadable")])
+    'Left out: 12 .txt (not videos); 1 .mp4 (unreadable).'
+    """
+    by_kind: dict[str, Counter[str]] = {}
+    for file in skipped:
+        suffix = file.path.suffix.lower() or "without suffix"
+        suffix = "folder" if file.path.is_dir() else suffix
+        by_kind.setdefault(file.kind, Counter())[suffix] += 1
+    parts = []
+    for kind, counts in by_kind.items():
+        named = [f"{count} {suffix}" for suffix, count in counts.most_common(_MOST_SUFFIXES)]
+        if others := len(counts) - len(named):
+            rest = counts.total() - sum(count for _, count in counts.most_common(_MOST_SUFFIXES))
+            named.append(f"{rest} of {others} other suffixes")
+        parts.append(f"{', '.join(named)} ({kind})")
+    return f"Left out: {'; '.join(parts)}." if parts else ""
 
 
 @dataclass(frozen=True, slots=True)

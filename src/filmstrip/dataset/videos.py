@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from filmstrip.dataset.folders import read_folder
+from filmstrip.dataset.folders import NoVideosError, read_folder
 from filmstrip.dataset.index import TABLE_SUFFIXES, VideoIndex, with_groups
 from filmstrip.dataset.packed import PACKED_SUFFIXES, read_packed
-from filmstrip.dataset.rows import Listing, VideoRow
+from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow
 from filmstrip.dataset.table import read_table
 from filmstrip.errors import DatasetError
 
@@ -28,13 +28,16 @@ def list_videos(paths: Sequence[Path]) -> VideoIndex:
 
     Returns:
         The clips, sorted by path. Its root is the deepest folder that holds all that was given, so
-        that no two clips have one name; ``skipped`` holds only what was named and is not there.
+        that no two clips have one name; ``skipped`` holds the rest, with reasons.
 
     Raises:
-        DatasetError: a path is not there, a folder holds no video, or a table cannot be read.
+        DatasetError: a path is not there, none of them holds a video, or a table cannot be
+            read.
     """
     given = [_without_dots(Path(path).expanduser().absolute()) for path in paths]
-    listings = [_read(path) for path in given]
+    listings = [_read_or_note(path) if len(given) > 1 else _read(path) for path in given]
+    if not any(listing.rows for listing in listings):
+        _read(given[0])  # raises what is wrong with it
     clips: dict[tuple[Path, int | None], VideoRow] = {}
     for listing in listings:
         for row in listing.rows:
@@ -48,6 +51,15 @@ def list_videos(paths: Sequence[Path]) -> VideoIndex:
     rows, grouping = with_groups(rows, root, grouping)
     skipped = tuple(file for listing in listings for file in listing.skipped)
     return VideoIndex(root, tuple(rows), grouping, skipped=skipped)
+
+
+def _read_or_note(path: Path) -> Listing:
+    """As ``_read``; a folder without videos beside other paths is noted."""
+    try:
+        return _read(path)
+    except NoVideosError as error:
+        reason = f"{error.given}; {error.remedy}"
+        return Listing([], [SkippedFile(path, reason, kind="without videos")])
 
 
 def _read(path: Path) -> Listing:

@@ -155,7 +155,8 @@ class FeatureFolder:
             StorageError: the disk is full or cannot be written; no file is half-written.
         """
         earlier = self._listed_files()
-        skipped = (*index.skipped, *extraction.skipped)
+        losses = (file for file in index.skipped if file.is_loss)
+        skipped = (*losses, *extraction.skipped)
         failures = (failure(file, index.root) for file in skipped)
         write_table(
             self.failed_file,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from filmstrip.dataset.content import content_hash
-from filmstrip.dataset.rows import SkippedFile, VideoRow
+from filmstrip.dataset.rows import UNREADABLE, SkippedFile, VideoRow
 from filmstrip.errors import VideoError
 from filmstrip.features.claims import Claim
 from filmstrip.features.engine import Engine
@@ -177,7 +177,9 @@ class _Pass:
                     yield (outcome, number), show(outcome.frames, view)
             else:
                 if isinstance(outcome, VideoError):
-                    self.extraction.skipped.append(SkippedFile(row.path, str(outcome)))
+                    self.extraction.skipped.append(
+                        SkippedFile(row.path, str(outcome), kind=UNREADABLE)
+                    )
                 else:
                     self.extraction.num_hits += 1
                     self.extraction.add(row, outcome)

@@ -52,9 +52,14 @@ class ExtractedVideos:
     seconds: float
 
     @property
+    def num_videos(self) -> int:
+        """The number of videos that were found or named."""
+        return len(self.index) + sum(file.is_loss for file in self.index.skipped)
+
+    @property
     def failed(self) -> tuple[SkippedFile, ...]:
         """What could not be read, and why."""
-        return (*self.index.skipped, *self.extraction.skipped)
+        return (*(file for file in self.index.skipped if file.is_loss), *self.extraction.skipped)
 
 
 def extract_videos(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from filmstrip.cache import Cache
-from filmstrip.dataset.folders import is_video
-from filmstrip.dataset.rows import VideoRow
-from filmstrip.errors import NoVideoError
+from filmstrip.dataset.rows import SkippedFile, VideoRow, left_out_summary, not_a_video
+from filmstrip.dataset.walk import walk
+from filmstrip.errors import DatasetError, NoVideoError
 from filmstrip.features.choice import EAGERLY, EngineChoice
 from filmstrip.features.engine import Engine
 from filmstrip.features.source import ClipReader
@@ -22,6 +23,7 @@ from filmstrip.inference.reading import carried, chunked
 from filmstrip.inference.stream import Stream
 from filmstrip.inference.timeline import Timeline
 from filmstrip.model.classifier import VideoClassifier, load_classifier
+from filmstrip.video.formats import is_video
 from filmstrip.video.sampling import RateSampling, sample_indices
 
 
@@ -155,29 +157,48 @@ def load(
     return Predictor(load_classifier(Path(folder)), choice)
 
 
-def videos_below(paths: Iterable[str | Path]) -> list[Path]:
-    """The files themselves, and for each folder all videos below it, in order, but hidden ones.
+@dataclass(frozen=True)
+class FoundVideos:
+    """The videos that paths name.
+
+    Attributes:
+        files: the files that were named, and for each folder all videos below it, in order.
+        skipped: what was left out of the folders, and folders that hold no video, with reasons.
+    """
+
+    files: list[Path]
+    skipped: list[SkippedFile]
+
+
+def videos_below(paths: Iterable[str | Path]) -> FoundVideos:
+    """List the files themselves, and for each folder the videos that training on it would read.
 
     Raises:
-        NoVideoError: a folder holds none.
+        NoVideoError: there is none at all.
     """
     files: list[Path] = []
+    skipped: list[SkippedFile] = []
     for path in map(Path, paths):
         if not path.is_dir():
             files.append(path)
             continue
-        found = sorted(
-            file
-            for file in path.rglob("*")
-            if is_video(file)
-            and file.is_file()
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        try:
+            found = walk(path)
+        except DatasetError as error:
+            skipped.append(SkippedFile(path, error.given, kind="cannot be listed"))
+            continue
+        videos = sorted(filter(is_video, found.files))
+        if not videos:
+            reason = "no video in it or below it; check the path"
+            skipped.append(SkippedFile(path, reason, kind="without videos"))
+        files += videos
+        skipped += found.skipped
+        skipped += [not_a_video(file) for file in found.files if not is_video(file)]
+    if not files:
+        others = [file for file in skipped if not file.is_loss]
+        raise NoVideoError(
+            f"{skipped[0].path}: holds no video",
+            "a video file, or a folder with video files in it or below it",
+            f"check the path. {left_out_summary(others)}",
         )
-        if not found:
-            raise NoVideoError(
-                f"{path}: holds no video",
-                "a video file, or a folder with video files in it",
-                "check the path.",
-            )
-        files.extend(found)
-    return files
+    return FoundVideos(files, skipped)

@@ -10,6 +10,7 @@ import torch
 from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.leaks import LeakingPair, write_leaks
+from filmstrip.dataset.rows import left_out_summary
 from filmstrip.dataset.split import missing_classes
 from filmstrip.dataset.split_file import write_splits
 from filmstrip.errors import DatasetError
@@ -110,7 +111,7 @@ class _Run:
         folder.write_skipped(index.root, skipped)
         if skipped:
             self.reporter.note(
-                f"{len(skipped)} files were left out; {folder.path / 'skipped.csv'} says why."
+                f"{left_out_summary(skipped)} {folder.path / 'skipped.csv'} names each file."
             )
         if self.request.num_folds:
             answers, used = self._run_folds(folder, index, inputs, division)

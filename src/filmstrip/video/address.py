@@ -16,8 +16,9 @@ import av
 from av.container import InputContainer
 
 from filmstrip.errors import VideoError
+from filmstrip.video.formats import FORMATS
 from filmstrip.video.limits import MAX_PIXELS
-from filmstrip.video.source import FORMATS, check_is_file
+from filmstrip.video.source import check_is_file
 
 Kind = Literal["file", "camera", "network", "pipe"]
 

@@ -22,15 +22,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from filmstrip.errors import DamagedVideoError, NoVideoError, VideoError
+from filmstrip.video.formats import FORMATS
 from filmstrip.video.limits import MAX_PIXELS, check_decoder_memory, check_size
 
-# FFmpeg's demuxers for files that hold pictures or sound themselves; the last line is there so
-# that sound is recognised as sound.
-FORMATS = (
-    "3gp,asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mj2,mjpeg,mov,mp4,mpeg,mpegts,mpegvideo,"
-    "mxf,nut,obu,ogg,rm,vc1,wtv,yuv4mpegpipe,"
-    "aac,flac,mp3,wav"
-)
 # Decoders that leave out exactly the frames that none refers to (that of AV1 leaves out more).
 _SKIP_WELL = ("h264", "hevc", "mpeg4")
 # What the default disposition is worth in ffmpeg's choice of a stream (fftools/ffmpeg_mux_init.c).

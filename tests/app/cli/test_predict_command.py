@@ -128,3 +128,19 @@ def test_render_with_two_videos_is_refused_before_any_is_answered(
     ended = filmstrip("predict", finished_run.path, videos, "--render", tmp_path / "out.mp4")
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert "with 24 videos" in ended.stderr
+
+
+def test_predict_names_empty_folders_and_counts_others(
+    finished_run: RunFolder, videos: Path, tmp_path: Path, filmstrip: Filmstrip
+) -> None:
+    for name in ("empty/notes.txt", "mixed/a.TXT", "mixed/b.txt", "mixed/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    shutil.copy(videos / "left" / "left_0.mp4", tmp_path / "mixed")
+    mixed, empty = tmp_path / "mixed", tmp_path / "empty"
+    done = filmstrip("predict", finished_run.path, mixed)
+    assert (done.exit_code, done.stderr) == (0, "Left out: 2 .txt, 1 .jpg (not videos).\n")
+    done = filmstrip("predict", finished_run.path, empty, mixed)
+    assert done.exit_code == 1
+    assert f"{mixed}/left_0.mp4" in done.stdout
+    assert f"Left out: {empty}: no video in it or below it" in done.stderr

@@ -34,9 +34,12 @@ def pack(
 
     Splits and groups that the data gives go with it.
     """
+    from operator import attrgetter
+
     from filmstrip.app.cli.console import ConsoleReporter, messages
     from filmstrip.dataset.index import open_index
     from filmstrip.dataset.pack import pack as write_pack
+    from filmstrip.dataset.rows import left_out_summary
     from filmstrip.features.fitting import fitted_recipe
     from filmstrip.features.source import ClipReader
     from filmstrip.recipes.catalogue import load_recipe
@@ -60,7 +63,10 @@ def pack(
             return reader.read(row)[0]
 
         skipped = write_pack(index, out, read, info)
-    for file in (*index.skipped, *skipped):
+    left_out = (*index.skipped, *skipped)
+    for file in filter(attrgetter("is_loss"), left_out):
         reason = " ".join(file.reason.removeprefix(f"{file.path}: ").split())
         messages.print(f"Left out: {file.path}: {reason}", soft_wrap=True)
+    if left_out:
+        messages.print(left_out_summary(left_out), soft_wrap=True)
     messages.print(f"{len(index) - len(skipped)} clips in {out}.", soft_wrap=True)

@@ -93,6 +93,7 @@ def extract(
     read is named and the others go on; the exit code is then 1.
     """
     from filmstrip.app.cli.console import ConsoleReporter, messages
+    from filmstrip.dataset.rows import left_out_summary
     from filmstrip.inference.extract import extract_videos
     from filmstrip.recipes.catalogue import load_recipe
 
@@ -118,6 +119,9 @@ def extract(
             soft_wrap=True,
         )
         raise
+    others = left_out_summary(file for file in done.index.skipped if not file.is_loss)
+    if others:
+        messages.print(others, soft_wrap=True)
     if as_json:
         _print_json(done, out)
     else:
@@ -146,7 +150,7 @@ def _print_json(done: ExtractedVideos, out: Path | None) -> None:
     from filmstrip.app.cli.console import show_json
 
     summary = {
-        "num_videos": len(done.index) + len(done.index.skipped),
+        "num_videos": done.num_videos,
         "num_cached": done.extraction.num_hits,
         "num_computed": done.extraction.num_computed,
         "num_failed": len(done.failed),
@@ -181,7 +185,6 @@ def _print_failures(done: ExtractedVideos, out: Path | None) -> None:
         messages.print(f"Failed: {path}: {reason.splitlines()[0]}", soft_wrap=True)
     where = "" if out is None else f"; {out / 'failed.csv'} names each"
     messages.print(
-        f"{len(done.failed)} of {len(done.index) + len(done.index.skipped)} videos could not be "
-        f"read{where}.",
+        f"{len(done.failed)} of {done.num_videos} videos could not be read{where}.",
         soft_wrap=True,
     )

@@ -46,11 +46,19 @@ def predict(
     A file that cannot be read is named and the others go on; the exit code is then 1.
     """
     from filmstrip.app.cli.console import messages, show_error
+    from filmstrip.dataset.rows import left_out_summary
     from filmstrip.errors import VideoError
     from filmstrip.inference.predict import load, videos_below
 
     predictor = load(run, engine)
-    files = videos_below(videos)
+    found = videos_below(videos)
+    files = found.files
+    lost = [file for file in found.skipped if file.is_loss]
+    for note in lost:
+        messages.print(f"Left out: {note.path}: {note.reason}.", soft_wrap=True)
+    others = left_out_summary(file for file in found.skipped if not file.is_loss)
+    if others:
+        messages.print(others, soft_wrap=True)
     predictor.expect_clips(len(files))
     if render_to is not None and len(files) != 1:
         raise VideoError(
@@ -75,6 +83,7 @@ def predict(
             _render(answer, file, render_to)
     if num_failed:
         messages.print(f"{num_failed} of {len(files)} videos could not be read.")
+    if num_failed or lost:
         raise typer.Exit(1)
 
 

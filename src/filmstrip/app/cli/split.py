@@ -79,6 +79,7 @@ def split(
 
     from filmstrip.app.cli.console import ConsoleReporter, show_json
     from filmstrip.cache import Cache
+    from filmstrip.dataset.rows import left_out_summary
     from filmstrip.dataset.split_file import write_splits
     from filmstrip.recipes.catalogue import load_recipe
     from filmstrip.training.division import Division
@@ -101,6 +102,8 @@ def split(
     )
     index = request.wanted_index()
     reporter = ConsoleReporter()
+    if index.skipped:
+        reporter.note(left_out_summary(index.skipped))
     table = Path("leaks.csv") if out is None else out.with_name(f"{out.stem}-leaks.csv")
     division = Division(request, index, Cache.at(None), reporter, table)
     parts = division.folds(index) if folds else [division.split(index)]

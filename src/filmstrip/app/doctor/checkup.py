@@ -20,6 +20,7 @@ from filmstrip.dataset.doctor.facts import THUMBNAIL_SIDE, VideoFacts
 from filmstrip.dataset.doctor.findings import Finding, Severity, file_findings, in_order
 from filmstrip.dataset.doctor.survey import survey
 from filmstrip.dataset.index import VideoIndex, VideoRow
+from filmstrip.dataset.rows import SkippedFile, left_out_summary
 from filmstrip.errors import DatasetError
 from filmstrip.evaluation.leaks import METADATA, Leak, border_leak, metadata_leak
 from filmstrip.features.fitting import evenly_spread
@@ -134,6 +135,7 @@ def _fitted(
 def _left_out(index: VideoIndex, facts: dict[Path, VideoFacts]) -> Iterator[Finding]:
     """What the index could not use: videos under another suffix, and the rest as a note."""
     clips = {row.path for row in index.rows}
+    others: list[SkippedFile] = []
     for file in index.skipped:
         known = facts.get(file.path)
         # A lone picture, such as a JPEG, also opens as a video of one frame.
@@ -143,8 +145,16 @@ def _left_out(index: VideoIndex, facts: dict[Path, VideoFacts]) -> Iterator[Find
             if misnamed:
                 yield from misnamed
                 continue
+        if not file.is_loss:
+            others.append(file)
+            continue
         remedy = "add a label, a suffix or clips to have it used"
         yield Finding("left_out", Severity.note, file.reason, remedy, (file.path,))
+    if others:
+        cause = left_out_summary(others).removeprefix("Left out: ").removesuffix(".")
+        remedy = "nothing, if none of them should be a clip"
+        paths = tuple(file.path for file in others)
+        yield Finding("left_out", Severity.note, cause, remedy, paths)
 
 
 def _groups(index: VideoIndex, copies: Copies) -> dict[Path, str]:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from filmstrip.dataset.doctor.facts import Fault, Stretch, VideoFacts
-from filmstrip.dataset.folders import is_video
+from filmstrip.video.formats import is_video, suffixes_of
 from filmstrip.video.sampling import RateSampling, UniformSampling, sample_times
 
 
@@ -69,20 +69,6 @@ KINDS = {
     "border_leak": "Classes told apart by the picture's border",
 }
 """Every kind of finding with its title, in the order in which they are told."""
-
-_SUFFIXES = {
-    "asf": (".wmv", ".asf"),
-    "avi": (".avi",),
-    "flv": (".flv",),
-    "gif": (".gif",),
-    "matroska,webm": (".mkv", ".webm"),
-    "mov,mp4,m4a,3gp,3g2,mj2": (".mp4", ".mov", ".m4v", ".3gp", ".3g2", ".mj2"),
-    "mpeg": (".mpg", ".mpeg", ".vob"),
-    "mpegts": (".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
-    "mpegvideo": (".mpg", ".mpeg", ".m2v"),
-    "ogg": (".ogv", ".ogg"),
-}
-"""FFmpeg's names of containers, and the suffixes that say so; the first is the usual one."""
 
 _FAULT_REMEDY = "copy it again from its source, or leave it out"
 _TAIL_REMEDY = (
@@ -149,7 +135,7 @@ def _concealed(path: Path, facts: VideoFacts) -> Iterator[Finding]:
 
 
 def _wrong_extension(path: Path, facts: VideoFacts) -> Iterator[Finding]:
-    expected = _SUFFIXES.get(facts.container, ())
+    expected = suffixes_of(facts.container)
     suffix = path.suffix.lower()
     if not is_video(path):
         usual = expected[0] if expected else "a video's suffix"
