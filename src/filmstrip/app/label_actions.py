@@ -8,6 +8,7 @@ from filmstrip.app.on_label import LabelCommand
 from filmstrip.app.webhook import Webhook
 from filmstrip.errors import RecipeError, nearest
 from filmstrip.inference.watch import Sighting
+from filmstrip.text import printable
 
 # How long commands and deliveries may go on once all videos have ended.
 _LAST_SECONDS = 5.0
@@ -49,12 +50,15 @@ class LabelActions:
         if self._webhook is not None and (is_named or not self._labels):
             self._webhook.post(event(sighting, source))
 
-    def close(self) -> None:
-        """Give what still runs, or waits to be delivered, some seconds to end."""
+    def close(self) -> bool:
+        """Give what still runs, or waits to be delivered, some seconds to end.
+
+        Returns:
+            Whether every event was delivered.
+        """
         if self._command is not None:
             self._command.wait(_LAST_SECONDS)
-        if self._webhook is not None:
-            self._webhook.close(_LAST_SECONDS)
+        return self._webhook is None or self._webhook.close(_LAST_SECONDS) == 0
 
 
 def event(sighting: Sighting, source: str) -> dict[str, object]:
@@ -74,7 +78,7 @@ def event(sighting: Sighting, source: str) -> dict[str, object]:
 def _facts(sighting: Sighting, source: str) -> dict[str, str]:
     """What a command finds among its environment variables."""
     return {
-        "FILMSTRIP_LABEL": sighting.prediction.label,
+        "FILMSTRIP_LABEL": printable(sighting.prediction.label),
         "FILMSTRIP_CONFIDENCE": f"{sighting.prediction.confidence:.6f}",
         "FILMSTRIP_SOURCE": source,
         "FILMSTRIP_TIME_SECONDS": f"{sighting.time_seconds:.3f}",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 
 from filmstrip.errors import VideoError
+
+_STANDARD_ERROR = 2
 
 MAX_RUNNING = 8
 """How many commands may run at once; a further one is left out, and said."""
@@ -15,6 +18,9 @@ MAX_RUNNING = 8
 
 class LabelCommand:
     """Runs a command, without a shell and without waiting for its end.
+
+    What the command prints goes to standard error: standard output is for labels, and a command
+    that outlives this process would hold a pipe on it open.
 
     Args:
         command: words as a shell would read them, but nothing in them is expanded.
@@ -36,14 +42,17 @@ class LabelCommand:
 
     def run(self, facts: Mapping[str, str]) -> None:
         """Start it with ``facts`` among its environment variables."""
-        self._reap(0)
+        self._reap(time.monotonic())
         if len(self._running) == MAX_RUNNING:
             self._say(f"--exec: {MAX_RUNNING} commands still run; this one is left out")
             return
         try:
             # The user's own command, asked for on the command line; no shell reads it.
             process = subprocess.Popen(  # noqa: S603
-                self._words, env={**os.environ, **facts}, stdin=subprocess.DEVNULL
+                self._words,
+                env={**os.environ, **facts},
+                stdin=subprocess.DEVNULL,
+                stdout=_STANDARD_ERROR,
             )
         except OSError as error:
             self._say(f"--exec: {self._words[0]} cannot be started ({error.strerror})")
@@ -51,14 +60,16 @@ class LabelCommand:
         self._running.append(process)
 
     def wait(self, seconds: float) -> None:
-        """Give what still runs so many seconds each to end by itself."""
-        self._reap(seconds)
+        """Give what still runs so many seconds to end by itself; name what then still runs."""
+        self._reap(time.monotonic() + seconds)
+        for process in self._running:
+            self._say(f"--exec: {self._words[0]} still runs (process {process.pid}) and goes on")
 
-    def _reap(self, seconds: float) -> None:
+    def _reap(self, deadline: float) -> None:
         still_running = []
         for process in self._running:
             try:
-                code = process.wait(seconds)
+                code = process.wait(max(deadline - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
                 still_running.append(process)
                 continue

@@ -282,9 +282,10 @@ def test_a_webhook_that_does_not_answer_is_said_and_stops_nothing(
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/"
     ended = filmstrip("stream", finished_run.path, clip, "--json", "--webhook", url)
-    assert ended.exit_code == 0
+    assert ended.exit_code == 1
     assert _last(ended.stdout, clip)
     assert "--webhook: an event was not delivered" in ended.stderr
+    assert re.search(r"--webhook: (\d+) of \1 events were not delivered", ended.stderr)
 
 
 def test_a_copy_with_labels_keeps_the_time(

@@ -106,6 +106,7 @@ def stream(
     """
     from filmstrip.app.cli.console import messages, show_error
     from filmstrip.app.label_actions import LabelActions
+    from filmstrip.app.webhook import parse_url
     from filmstrip.errors import VideoError
     from filmstrip.inference.predict import load
     from filmstrip.inference.watch import Watch
@@ -121,6 +122,8 @@ def stream(
             "one source to draw the labels on",
             "give one source, or call the command once for each.",
         )
+    if webhook is not None:
+        parse_url(webhook)  # before the model is loaded
     addresses = [parse_address(text, raw) for text in sources]
     names = [address.shown for address in addresses]
     predictor = load(run, engine, note=say)
@@ -161,11 +164,11 @@ def stream(
         for place, words in enumerate(_summaries(watch, videos)):
             if watch.streams[place].num_frames or watch.errors[place] is None:
                 say(f"{names[place]}: {words}")
-        actions.close()
+        are_delivered = actions.close()
     errors = [error for error in watch.errors if error is not None]
     for error in errors:
         show_error(error)
-    if errors:
+    if errors or not are_delivered:
         raise typer.Exit(1)
 
 
