@@ -64,7 +64,7 @@ def test_fewer_than_two_classes_are_refused(tmp_path: Path, clips: dict[str, int
 
 @pytest.mark.parametrize(
     ("name", "given"),
-    [("nowhere", "no such file"), ("clip.mp4", "is one video"), ("notes.txt", "no known kind")],
+    [("nowhere", "no such file"), ("clip.mp4", "is one video"), ("notes.docx", "no known kind")],
 )
 def test_data_of_no_known_kind_is_refused(tmp_path: Path, name: str, given: str) -> None:
     if name != "nowhere":

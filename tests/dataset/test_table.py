@@ -66,8 +66,8 @@ def test_lines_that_cannot_be_used_are_left_out_and_named(tmp_path: Path) -> Non
     ("text", "given"),
     [
         ("", "no column path and no column label"),
-        ("file,label\na.mp4,hug\n", "no column path"),
-        ("path,class\na.mp4,hug\n", "no column label"),
+        ("where,label\nx.mp4,hug\n", "no column path"),
+        ("path,kind of\na.mp4,hug\n", "no column label"),
         ("path,label\ngone.mp4,hug\n", "none of the files it names is there"),
         ("path,label,split\na.mp4,hug,later\n", "line 2: split is 'later'"),
         ("path,label\na.mp4,hug\na.mp4,kick\n", "line 3: a.mp4 is 'kick' here and 'hug' above"),

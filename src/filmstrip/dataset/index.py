@@ -20,13 +20,11 @@ from filmstrip.dataset.groups import infer_groups
 from filmstrip.dataset.lists import read_official_lists
 from filmstrip.dataset.packed import PACKED_SUFFIXES, read_packed
 from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, natural_key
-from filmstrip.dataset.table import read_table
+from filmstrip.dataset.table import TABLE_SUFFIXES, read_table
 from filmstrip.errors import DatasetError
 from filmstrip.video.formats import is_video
 
 __all__ = ["SkippedFile", "VideoIndex", "VideoRow", "open_index"]
-
-TABLE_SUFFIXES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def open_index(
     """Index labelled clips.
 
     Args:
-        data: a folder, a CSV (``.csv``, ``.tsv``) or a packed file (``.npz``, ``.pkl``).
+        data: a folder, a table (``.csv``, ``.tsv``, ``.txt``) or a packed file (``.npz``, ``.pkl``).
         lists: the folder of UCF101's or HMDB51's official lists for the videos below ``data``.
         list_number: which of the official splits, from 1.
         group_pattern: a regular expression that finds the group in each clip's name; else groups
@@ -144,7 +142,7 @@ def _read(data: Path, lists: Path | None, list_number: int) -> Listing:
     if not data.exists():
         raise DatasetError(
             f"{data}: no such file or folder",
-            "a folder of class folders, a CSV, or a packed .npz or .pkl",
+            "a folder of class folders, a table (.csv, .tsv, .txt), or a packed .npz or .pkl",
             "check the spelling, and that the disk is mounted.",
         )
     if lists is not None:
@@ -158,7 +156,7 @@ def _read(data: Path, lists: Path | None, list_number: int) -> Listing:
     what = "one video" if is_video(data) else "a file of no known kind"
     raise DatasetError(
         f"{data}: is {what}",
-        "a folder of class folders, a CSV with path,label, or a packed .npz or .pkl",
+        "a folder of class folders, a table with path,label, or a packed .npz or .pkl",
         "give the folder that holds the class folders.",
     )
 

@@ -1,114 +1,122 @@
-"""Clips from a CSV file with the columns path, label and, if wished, group and split.
+"""Clips from a table of paths and labels, and, if wished, groups and splits.
 
-Paths are absolute or relative to the CSV's folder. Comma, semicolon and tab are understood, and the
-byte-order mark that spreadsheets write.
+``table_text`` understands the separators and the names of columns, ``clip_finder`` the names of
+files.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
-from filmstrip.dataset.finder import FileFinder
-from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, composed, split_name
+from filmstrip.dataset.clip_finder import ClipFinder
+from filmstrip.dataset.rows import MISSING, Listing, SkippedFile, VideoRow, composed, split_name
+from filmstrip.dataset.table_text import TableText, read_table_text
 from filmstrip.errors import DatasetError
 
-_COLUMNS = "the columns path,label and, if wished, group,split in the first line"
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 
 
 def read_table(path: Path, needs_labels: bool = True) -> Listing:
-    """List the clips that a CSV file names.
+    """List the clips that a table names.
 
     Args:
-        path: the CSV file.
+        path: the table.
         needs_labels: leave out, and note, lines without a label and lines that repeat a clip. Else
             a label may be empty, or the whole column missing, and a repeated clip is taken once.
 
     Raises:
-        DatasetError: it is not UTF-8, a column is missing, a split is not a split's name, or one
-            clip has two labels.
+        DatasetError: it is not UTF-8, a column is missing, a split is not a split's name, one clip
+            has two labels, or its lines are segments of recordings.
     """
+    finder = ClipFinder(path.parent)
+    table = read_table_text(path, needs_labels, lambda cells: len(finder.find(cells)) == 1)
+    if needs_labels:
+        _check_no_segments(path, table)
     rows: dict[Path, VideoRow] = {}
     skipped: list[SkippedFile] = []
-    grouped = False
-    columns = ("path", "label") if needs_labels else ("path",)
-    finder = FileFinder(path.parent)
-    for line_number, cells in _read_cells(path, columns):
-        found = finder.find(cells["path"]) if cells["path"] else None
-        clip, label = found or path.parent / cells["path"], composed(cells.get("label", ""))
-        if not cells["path"] or (needs_labels and not label):
-            missing = "label" if cells["path"] else "path"
-            reason = f"line {line_number} of {path.name} has no {missing}; fill it in"
-            skipped.append(SkippedFile(clip if cells["path"] else path, reason, label))
-        elif found is None:
-            reason = f"line {line_number} of {path.name} names it, but no such file is there"
-            skipped.append(SkippedFile(clip, reason, label))
+    for line_number, cells in table.lines:
+        line = f"line {line_number} of {path.name}"
+        name, label = cells["path"], composed(cells.get("label", ""))
+        found = finder.find(cells, table.times)
+        clip = found[0] if len(found) == 1 else path.parent / name
+        if not name or (needs_labels and not label):
+            missing = "label" if name else "path"
+            reason = f"{line} has no {missing}; fill it in"
+            skipped.append(SkippedFile(clip if name else path, reason, label, f"no {missing}"))
+        elif not found:
+            reason = f"{line} names it, but no such file is there"
+            skipped.append(SkippedFile(clip, reason, label, MISSING))
+        elif len(found) > 1:
+            shown = ", ".join(str(file.relative_to(path.parent)) for file in found[:3])
+            reason = f"{line} may mean any of {len(found)} files: {shown}; write the whole path"
+            skipped.append(SkippedFile(clip, reason, label, "several files of that name"))
         elif clip in rows and rows[clip].label != label:
             raise DatasetError(
-                f"{path}, line {line_number}: {cells['path']} is {label!r} here "
+                f"{path}, line {line_number}: {name} is {label!r} here "
                 f"and {rows[clip].label!r} above",
                 "one label for each clip",
                 "remove the line that is wrong.",
             )
         elif clip in rows:
             if needs_labels:
-                reason = f"line {line_number} of {path.name} repeats it"
-                skipped.append(SkippedFile(clip, reason, label))
+                skipped.append(SkippedFile(clip, f"{line} repeats it", label, "repeated"))
         else:
-            grouped = grouped or bool(cells.get("group"))
             split = _split(path, line_number, cells.get("split", ""))
             rows[clip] = VideoRow(clip, label, cells.get("group", ""), split)
     if not rows:
         raise DatasetError(
             f"{path}: none of the files it names is there"
             + (f" (first: {skipped[0].path})" if skipped else ""),
-            "paths of videos, absolute or relative to the CSV's folder",
-            "correct the column path, or move the CSV beside the videos.",
+            "paths of videos, absolute or relative to the table's folder",
+            f"correct the column {table.columns.get('path', 'of paths')}, or move the table to "
+            "the folder that the paths are relative to.",
         )
-    grouping = f"by the column group of {path.name}" if grouped else ""
-    return Listing(list(rows.values()), skipped, grouping=grouping)
+    is_grouped = any(row.group for row in rows.values())
+    column = table.columns.get("group", "group")
+    grouping = f"by the column {column} of {path.name}" if is_grouped else ""
+    reading = _reading(path, table, list(rows))
+    return Listing(list(rows.values()), skipped, grouping=grouping, reading=reading)
 
 
-def _read_cells(path: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    """Each line's number and its cells by column name, stripped."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path}: is not UTF-8 text (byte {error.start})",
-            "a CSV file in UTF-8",
-            "save it again as 'CSV UTF-8'.",
-        ) from error
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: cannot be read ({error.strerror})",
-            "a CSV file that this user may read",
-            "change its permissions, or copy it again.",
-        ) from error
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        lines = [(reader.line_num, values) for values in reader]
-    except csv.Error as error:
-        raise DatasetError(
-            f"{path}: is no CSV ({error})", _COLUMNS, "save the table again as 'CSV UTF-8'."
-        ) from error
-    columns = [name.strip().lower() for name in (lines[0][1] if lines else [])]
-    missing = [name for name in needed if name not in columns]
-    if missing:
-        raise DatasetError(
-            f"{path}: no column {' and no column '.join(missing)} (first line: {header[:80]!r})",
-            _COLUMNS,
-            "add the line of column names, or rename the columns.",
-        )
-    cells = []
-    for line_number, values in lines[1:]:
-        if any(value.strip() for value in values):
-            padded = [value.strip() for value in values] + [""] * len(columns)
-            cells.append((line_number, dict(zip(columns, padded, strict=False))))
-    return cells
+def _check_no_segments(path: Path, table: TableText) -> None:
+    """Refuse several times of one recording: a label counts for a whole file."""
+    first: dict[str, tuple[int, list[str]]] = {}
+    for line_number, cells in table.lines:
+        times = [cells[name] for name in table.times]
+        before, times_before = first.setdefault(cells["path"], (line_number, times))
+        if times != times_before and cells["path"]:
+            columns = " and ".join(table.columns.get(name, name) for name in table.times[:2])
+            raise DatasetError(
+                f"{path}: lines {before} and {line_number} are segments of one recording, "
+                f"{cells['path']} (columns {columns})",
+                "one line for each video file, whose label counts for all of it",
+                "cut the segments out, such as with 'ffmpeg -ss START -to END -i IN OUT', and "
+                "list the new files.",
+            )
+
+
+def _reading(path: Path, table: TableText, clips: list[Path]) -> str:
+    """What was taken for what, as far as it does not go without saying."""
+    sentences = []
+    if not table.columns:
+        sentences.append(f"{path.name} has no column names; its columns are taken for path, label")
+    renamed = [
+        f"{name} for {column}"
+        for column, name in table.columns.items()
+        if name.strip().lower() != column
+    ]
+    if renamed:
+        sentences.append(f"{path.name}: the columns are read as {', '.join(renamed)}")
+    if table.times and not all(_is_cut(clip) for clip in clips):
+        names = " and ".join(table.times)
+        sentences.append(f"the times in {names} are not used: each video is read whole")
+    return "; ".join(sentences)
+
+
+def _is_cut(clip: Path) -> bool:
+    """Whether a clip has times in its name, as the tools of Kinetics write it."""
+    words = clip.stem.rsplit("_", 2)
+    return len(words) == 3 and all(len(word) == 6 and word.isdigit() for word in words[1:])
 
 
 def _split(path: Path, line_number: int, text: str) -> str:

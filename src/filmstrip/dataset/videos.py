@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from filmstrip.dataset.folders import NoVideosError, read_folder
-from filmstrip.dataset.index import TABLE_SUFFIXES, VideoIndex, with_groups
+from filmstrip.dataset.index import VideoIndex, with_groups
 from filmstrip.dataset.packed import PACKED_SUFFIXES, read_packed
 from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow
-from filmstrip.dataset.table import read_table
+from filmstrip.dataset.table import TABLE_SUFFIXES, read_table
 from filmstrip.errors import DatasetError
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filmstrip.dataset.index import TABLE_SUFFIXES
 from filmstrip.dataset.packed import PACKED_SUFFIXES
 from filmstrip.dataset.rows import VideoRow
+from filmstrip.dataset.table import TABLE_SUFFIXES
 from filmstrip.errors import FilmstripError, RunError
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 
