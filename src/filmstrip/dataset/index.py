@@ -112,7 +112,8 @@ def open_index(
     """Index labelled clips.
 
     Args:
-        data: a folder, a table (``.csv``, ``.tsv``, ``.txt``) or a packed file (``.npz``, ``.pkl``).
+        data: a folder, a table (``.csv``, ``.tsv``, ``.txt``) or a packed file (``.npz``,
+            ``.pkl``).
         lists: the folder of UCF101's or HMDB51's official lists for the videos below ``data``.
         list_number: which of the official splits, from 1.
         group_pattern: a regular expression that finds the group in each clip's name; else groups
