@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -74,14 +75,15 @@ def test_split_folders_keep_their_splits(tmp_path: Path, train: str, val: str, t
 
 
 def test_a_folder_beside_the_splits_is_left_out_and_named(tmp_path: Path) -> None:
-    for folder in ("train", "test", "unlabelled"):
+    for folder in ("train", "test"):
         two_classes(tmp_path / folder)
-    touch(tmp_path, "test/loose.mp4")
+    touch(tmp_path, "test/loose.mp4", *(f"unlabelled/raw/{name}.mp4" for name in "abcd"))
     index = open_index(tmp_path)
     assert {row.split for row in index.rows} == {"train", "test"}
     reasons = {file.path.relative_to(tmp_path).as_posix(): file.reason for file in index.skipped}
     assert len(reasons) == 5
-    assert "stands beside train, val and test" in reasons["unlabelled/kick/a.mp4"]
+    assert "stands beside test, train" in reasons["unlabelled/raw/a.mp4"]
+    assert "not used: unlabelled (4 videos)" in index.reading
     assert "without a class folder" in reasons["test/loose.mp4"]
 
 
@@ -141,3 +143,71 @@ def test_videos_without_class_folders_are_refused(tmp_path: Path, names: tuple[s
     with pytest.raises(DatasetError, match="holds videos but no class folders") as error:
         open_index(tmp_path)
     assert "a folder for each class" in error.value.expected
+
+
+def test_videos_that_differ_only_in_unicode_form_of_their_folders_are_one_class(
+    tmp_path: Path,
+) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "hüpfen") for form in ("NFC", "NFD"))
+    touch(tmp_path, "gehen/a.mp4", "gehen/b.mp4", f"{composed}/a.mp4", f"{decomposed}/b.mp4")
+    index = open_index(tmp_path)
+    assert index.class_names == ("gehen", composed)
+    assert index.labels.tolist() == [0, 0, 1, 1]
+
+
+def test_folders_that_differ_only_in_case_are_one_class_and_that_is_said(tmp_path: Path) -> None:
+    touch(tmp_path, "train/Walk/a.mp4", "train/Walk/b.mp4", "train/run/a.mp4")
+    touch(tmp_path, "test/walk/a.mp4", "test/run/a.mp4")
+    index = open_index(tmp_path)
+    assert index.class_names == ("run", "Walk")
+    assert "Walk and walk are one class, Walk" in index.reading
+
+
+def test_letters_of_two_cases_stay_two_classes(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.mp4", "a/2.mp4", "A/1.mp4", "A/2.mp4")
+    assert open_index(tmp_path).class_names == ("A", "a")
+
+
+def test_groups_are_the_top_folders_where_these_are_sessions(tmp_path: Path) -> None:
+    for session in ("session1", "session2"):
+        two_classes(tmp_path / session)
+    index = open_index(tmp_path)
+    assert index.class_names == ("hug", "kick")
+    assert index.groups == ("session1",) * 4 + ("session2",) * 4
+    assert "8 clips in 2 groups, by the folders above the classes" in index.grouping
+    assert index.reading == (
+        "session1, session2 are groups; the folders in them are the classes: hug, kick"
+    )
+
+
+def test_splits_below_the_class_folders_are_kept(tmp_path: Path) -> None:
+    for label in ("hug", "kick"):
+        touch(tmp_path / label, "train/a.mp4", "train/b.mp4", "test/c.mp4", "d.mp4")
+    index = open_index(tmp_path)
+    assert [row.split for row in index.rows if row.label == "hug"] == ["test", "train", "train"]
+    assert "it lies in hug without a split folder" in index.skipped[0].reason
+
+
+def test_folders_whose_reading_is_not_clear_are_refused_with_the_ways_out(tmp_path: Path) -> None:
+    for label in ("kick", "punch"):
+        touch(tmp_path / label, "left/a.mp4", "left/b.mp4", "right/a.mp4", "right/b.mp4")
+    with pytest.raises(DatasetError, match="not clear which folders are the classes") as error:
+        open_index(tmp_path)
+    assert "--class-folders top or --class-folders sub" in error.value.remedy
+    assert open_index(tmp_path, class_folders="top").class_names == ("kick", "punch")
+    assert open_index(tmp_path, class_folders="sub").class_names == ("left", "right")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_lost"),
+    [("wave", True), ("wave/a.rm", True), ("notes/a.txt", False), ("previews/a.jpg", False)],
+)
+def test_a_folder_whose_videos_are_missing_is_a_lost_class(
+    tmp_path: Path, name: str, is_lost: bool
+) -> None:
+    two_classes(tmp_path)
+    if "." in name:
+        touch(tmp_path, name)
+    else:
+        (tmp_path / name).mkdir()
+    assert list(open_index(tmp_path).lost_classes) == (["wave"] if is_lost else [])

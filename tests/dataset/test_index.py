@@ -59,7 +59,31 @@ def test_fewer_than_two_classes_are_refused(tmp_path: Path, clips: dict[str, int
     with pytest.raises(DatasetError, match="fewer than two classes") as error:
         open_index(folder_of(tmp_path, **clips))
     assert "'hug' with 9" in error.value.given
-    assert f"give {tmp_path / 'hug'} if it holds the class folders" in error.value.remedy
+    assert error.value.remedy.startswith("add ")
+
+
+def test_a_lone_folder_is_proposed_only_if_it_holds_folders_of_videos(tmp_path: Path) -> None:
+    folder_of(tmp_path / "data/videos", hug=3, kick=3)
+    with pytest.raises(DatasetError, match="fewer than two classes") as error:
+        open_index(tmp_path / "data")
+    inner = tmp_path / "data/videos"
+    assert error.value.remedy.startswith(f"give {inner} if the folders in it (hug, kick) are")
+    assert open_index(inner).class_names == ("hug", "kick")
+
+
+def test_a_class_folder_alone_is_refused_with_its_parent_as_the_remedy(tmp_path: Path) -> None:
+    folder_of(tmp_path, hug=3, kick=3)
+    with pytest.raises(DatasetError, match="no class folders") as error:
+        open_index(tmp_path / "hug")
+    assert f"give {tmp_path} if hug is one class and kick another" in error.value.remedy
+
+
+@pytest.mark.parametrize("address", ["http://host/a.ts", "rtsp://host:554/live", "s3://bucket/x"])
+def test_an_address_is_refused_as_it_was_given(address: str) -> None:
+    with pytest.raises(DatasetError) as error:
+        open_index(Path(address))
+    assert error.value.given == f"{address}: is an address"
+    assert "filmstrip predict" in error.value.remedy
 
 
 @pytest.mark.parametrize(

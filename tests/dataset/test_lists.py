@@ -88,6 +88,41 @@ def test_listed_videos_that_are_absent_are_left_out_and_named(tmp_path: Path) ->
     assert [file.path for file in index.skipped] == [gone]
 
 
+@pytest.mark.parametrize("folder", ["Yoyo", "YOYO"])
+def test_lists_match_folders_whatever_their_case(tmp_path: Path, folder: str) -> None:
+    videos, lists = ucf101(tmp_path)
+    (videos / "YoYo").rename(videos / folder)
+    index = open_index(videos, lists=lists)
+    assert index.class_names == ("YoYo", "Archery")
+    assert len(index) == 16
+    assert f"YoYo is in {folder}" in index.reading
+    assert index.lost_classes == {}
+
+
+def test_a_listed_class_of_which_nothing_is_there_is_lost(tmp_path: Path) -> None:
+    videos, lists = ucf101(tmp_path)
+    with (lists / "classInd.txt").open("a") as file:
+        file.write("3 Biking\n4 Diving\n")
+    with (lists / "trainlist01.txt").open("a") as file:
+        file.write("Biking/v_Biking_g02_c01.avi 3\n")
+    (videos / "Juggling").mkdir()
+    (videos / "Juggling/v_Juggling_g01_c01.avi").touch()
+    lost = open_index(videos, lists=lists).lost_classes
+    assert {name: files[0].reason for name, files in lost.items()} == {
+        "Biking": f"{lists} names it, but it is not there",
+        "Diving": "list 1 has no clip of it in train or test",
+        "Juggling": f"{lists} names no clip in it",
+    }
+
+
+def test_an_hmdb51_class_that_no_list_uses_is_lost(tmp_path: Path) -> None:
+    videos, lists = hmdb51(tmp_path)
+    (videos / "wave").mkdir()
+    (videos / "wave/a.avi").touch()
+    (lists / "wave_test_split1.txt").write_text("a.avi 0\n")
+    assert list(open_index(videos, lists=lists).lost_classes) == ["wave"]
+
+
 def test_lists_of_which_no_video_is_there_are_refused(tmp_path: Path) -> None:
     _, lists = ucf101(tmp_path)
     with pytest.raises(DatasetError, match=r"none of the 16 videos .* \(first: YoYo/v_YoYo_g02"):

@@ -10,14 +10,30 @@ and 0 is neither.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from filmstrip.dataset.rows import MISSING, Listing, SkippedFile, VideoRow, is_there
+from filmstrip.dataset.finder import FileFinder
+from filmstrip.dataset.rows import MISSING, Listing, SkippedFile, VideoRow, composed, same_name
 from filmstrip.errors import DatasetError
+from filmstrip.video.formats import is_video
+
+
+class _Clip(NamedTuple):
+    """A line of a list: the video's name below the data's folder, its class and its split."""
+
+    name: str
+    label: str
+    split: str
 
 
 def read_official_lists(root: Path, lists: Path, number: int) -> Listing:
     """List the clips below ``root`` that the lists in the folder ``lists`` name.
+
+    Names match whatever their case and Unicode form: UCF101's lists spell HandstandPushups what its
+    folder spells HandStandPushups. A class of which nothing is found, or that only the data or only
+    classInd.txt knows, is among the skipped.
 
     Args:
         root: the folder of class folders (UCF-101, or HMDB51's folder).
@@ -46,31 +62,63 @@ def read_official_lists(root: Path, lists: Path, number: int) -> Listing:
             "or <class>_test_split1.txt of HMDB51",
             "give the folder that holds these files, or write a CSV with path,label,group,split.",
         )
+    finder = FileFinder(root)
     rows: list[VideoRow] = []
     skipped: list[SkippedFile] = []
-    for name, split in listed:
-        if is_there(root / name):
-            rows.append(VideoRow(root / name, name.partition("/")[0], split=split))
+    for name, label, split in listed:
+        if path := finder.find(name):
+            rows.append(VideoRow(path, label, split=split))
         else:
             reason = f"{lists} names it, but it is not there"
-            skipped.append(SkippedFile(root / name, reason, kind=MISSING))
+            skipped.append(SkippedFile(root / name, reason, label, kind=MISSING))
     if not rows:
         raise DatasetError(
             f"{root}: none of the {len(listed)} videos that {lists} names is there"
-            + (f" (first: {listed[0][0]})" if listed else ""),
+            + (f" (first: {listed[0].name})" if listed else ""),
             "the folder that holds the class folders of the lists",
             "give that folder; the lists and the videos must be of the same data set.",
         )
     if unused:
-        reason = f"{unused} clips are marked as neither train nor test in list {number}"
+        reason = f"{len(unused)} clips are marked as neither train nor test in list {number}"
         skipped.append(SkippedFile(lists, reason, kind="neither train nor test"))
-    return Listing(rows, skipped, class_names=class_names)
+    used = {clip.label for clip in listed}
+    reason = f"list {number} has no clip of it in train or test"
+    skipped += [
+        SkippedFile(lists, reason, name, kind="classes without clips in the lists")
+        for name in class_names
+        if name not in used
+    ]
+    skipped += _unlisted_classes(root, lists, class_names)
+    return Listing(rows, skipped, class_names, reading=_respelled(rows, root))
+
+
+def _unlisted_classes(
+    root: Path, lists: Path, class_names: tuple[str, ...]
+) -> Iterator[SkippedFile]:
+    """The class folders that no list names."""
+    known = {same_name(name) for name in class_names}
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        if same_name(folder.name) not in known and any(map(is_video, folder.iterdir())):
+            reason = f"{lists} names no clip in it"
+            yield SkippedFile(folder, reason, folder.name, kind="not in the lists")
+
+
+def _respelled(rows: list[VideoRow], root: Path) -> str:
+    """A sentence on the classes whose folders are spelled in another way than in the lists."""
+    folders = {row.label: composed(row.path.relative_to(root).parts[0]) for row in rows}
+    differing = [f"{label} is in {folder}" for label, folder in folders.items() if label != folder]
+    more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
+    listed = f"{', '.join(differing[:5])}{more}"
+    return f"The lists spell classes in another way than the folders: {listed}" if differing else ""
 
 
 def _read_ucf101(
     lists: Path, number: int, files: list[str]
-) -> tuple[tuple[str, ...], list[tuple[str, str]], int]:
-    class_names = tuple(line.split(maxsplit=1)[1] for line in _lines(lists / "classInd.txt", 2))
+) -> tuple[tuple[str, ...], list[_Clip], list[str]]:
+    class_names = tuple(
+        composed(line.split(maxsplit=1)[1]) for line in _lines(lists / "classInd.txt", 2)
+    )
+    spelling = {same_name(name): name for name in class_names}
     _check_number(lists, number, r"trainlist0*(\d+)\.txt", files)
     listed = []
     for split in ("train", "test"):
@@ -78,25 +126,25 @@ def _read_ucf101(
         for line in _lines(path, 1):
             name = re.sub(r"\s+\d+$", "", line)
             label = name.partition("/")[0]
-            if label not in class_names:
+            if same_name(label) not in spelling:
                 raise DatasetError(
                     f"{path}: the class {label!r} of {name!r} is not in classInd.txt",
                     "lists and classInd.txt of one data set",
                     "unpack the official lists again, all of them into one folder.",
                 )
-            listed.append((name, split))
-    return class_names, listed, 0
+            listed.append(_Clip(name, spelling[same_name(label)], split))
+    return class_names, listed, []
 
 
 def _read_hmdb51(
     lists: Path, number: int, files: list[str]
-) -> tuple[tuple[str, ...], list[tuple[str, str]], int]:
+) -> tuple[tuple[str, ...], list[_Clip], list[str]]:
     _check_number(lists, number, r".+_test_split(\d+)\.txt", files)
     suffix = f"_test_split{number}.txt"
-    class_names = tuple(name.removesuffix(suffix) for name in files if name.endswith(suffix))
-    listed = []
-    unused = 0
-    for label in class_names:
+    listed: list[_Clip] = []
+    unused: list[str] = []
+    names = [name.removesuffix(suffix) for name in files if name.endswith(suffix)]
+    for label in names:
         path = lists / f"{label}{suffix}"
         for line in _lines(path, 2):
             name, mark = line.rsplit(maxsplit=1)
@@ -107,10 +155,11 @@ def _read_hmdb51(
                     "unpack the official lists again.",
                 )
             if mark == "0":
-                unused += 1
+                unused.append(name)
             else:
-                listed.append((f"{label}/{name}", "train" if mark == "1" else "test"))
-    return class_names, listed, unused
+                split = "train" if mark == "1" else "test"
+                listed.append(_Clip(f"{label}/{name}", composed(label), split))
+    return tuple(map(composed, names)), listed, unused
 
 
 def _lines(path: Path, num_words: int) -> list[str]:

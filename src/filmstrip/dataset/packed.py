@@ -20,7 +20,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from filmstrip.dataset.arrays import clip_arrays, to_frames
-from filmstrip.dataset.rows import Listing, VideoRow, split_name
+from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, composed, split_name
 from filmstrip.dataset.unpickle import load_arrays, refuse_beyond_memory
 from filmstrip.errors import DatasetError
 
@@ -136,7 +136,11 @@ def read_packed(path: Path) -> Listing:
         )
     ]
     grouping = f"as stored in {path.name}" if any(clips.groups) else ""
-    return Listing(rows, [], clips.class_names, grouping)
+    class_names = tuple(map(composed, clips.class_names))
+    held = {row.label for row in rows}
+    reason = "its class_names name the class, but no clip is of it"
+    skipped = [SkippedFile(path, reason, name) for name in class_names if name not in held]
+    return Listing(rows, skipped, class_names, grouping)
 
 
 def _clip_lengths(part: Any) -> list[int]:

@@ -24,11 +24,13 @@ class Walk:
     Attributes:
         loose: the files directly in it.
         below: each folder directly in it, with all files below that.
+        folders: all folders that were read, directly in it or deeper.
         skipped: folders that could not be listed or were not followed.
     """
 
     loose: list[Path] = field(default_factory=list)
     below: dict[Path, list[Path]] = field(default_factory=dict)
+    folders: list[Path] = field(default_factory=list)
     skipped: list[SkippedFile] = field(default_factory=list)
 
     @property
@@ -64,11 +66,11 @@ def walk(root: Path) -> Walk:
         elif _is_one_of(path, above):
             found.skipped.append(_link_to_above(path))
         else:
-            found.below[path] = sorted(_files_below(path, found.skipped))
+            found.below[path] = sorted(_files_below(path, found))
     return found
 
 
-def _files_below(top: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
+def _files_below(top: Path, found: Walk) -> Iterator[Path]:
     seen: set[_Identity] = set()
     # Links wait until all folders that are reached without one have been read.
     waiting, links = [top], list[Path]()
@@ -82,15 +84,16 @@ def _files_below(top: Path, skipped: list[SkippedFile]) -> Iterator[Path]:
             entries = _entries(folder)
         except OSError as error:
             reason = f"the folder cannot be listed ({error.strerror}); change its permissions"
-            skipped.append(SkippedFile(folder, reason, kind="cannot be listed"))
+            found.skipped.append(SkippedFile(folder, reason, kind="cannot be listed"))
             continue
+        found.folders.append(folder)
         for path in entries:
             if not path.is_dir():
                 yield path
             elif not path.is_symlink():
                 waiting.append(path)
             elif _is_one_of(path, _and_above(folder)):
-                skipped.append(_link_to_above(path))
+                found.skipped.append(_link_to_above(path))
             else:
                 links.append(path)
 

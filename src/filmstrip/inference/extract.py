@@ -10,6 +10,7 @@ from typing import Literal
 
 from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex
+from filmstrip.dataset.layout import ClassFolders
 from filmstrip.dataset.rows import SkippedFile
 from filmstrip.dataset.videos import list_videos
 from filmstrip.errors import WeightsError
@@ -71,6 +72,7 @@ def extract_videos(
     cache: Path | None = None,
     reporter: Reporter | None = None,
     engine: str = "auto",
+    class_folders: ClassFolders = "auto",
 ) -> ExtractedVideos:
     """Run a recipe's backbone over videos; they need no labels.
 
@@ -87,6 +89,7 @@ def extract_videos(
         cache: the feature cache; ``default_cache()`` if not given.
         reporter: hears of progress.
         engine: how the backbone is run; ``auto`` measures what is fastest.
+        class_folders: which folders are the classes, in folders of folders.
 
     Raises:
         FilmstripError: bad videos, recipe, weights or folder; what was computed is kept.
@@ -101,7 +104,9 @@ def extract_videos(
         check_installed(file_format)
         if is_untaught:
             raise _untaught(recipe)
-    index = list_videos(videos)
+    index = list_videos(videos, class_folders)
+    if index.reading:
+        reporter.note(f"{index.reading}.")
     recipe = _fitted(recipe, index, out, reporter)
     backbone, origin = load_backbone(
         recipe.backbone, recipe.framing.size, weights, recipe.training.seed

@@ -91,11 +91,11 @@ class SplitSpec(Spec):
 
     Attributes:
         val_fraction: share for validation, which chooses the best epoch.
-        test_fraction: share for the test, which is read once, at the end.
+        test_fraction: share for the test, which is read once, at the end; 0 for no test set.
     """
 
     val_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.15
 
 
 class Recipe(Spec):

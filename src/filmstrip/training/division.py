@@ -23,6 +23,7 @@ from filmstrip.dataset.relations import (
 )
 from filmstrip.dataset.split import fold_splits, split_index
 from filmstrip.dataset.split_file import read_splits
+from filmstrip.training.feasibility import is_divided_anew
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import TrainingRequest
 
@@ -55,7 +56,6 @@ class Division:
     ) -> None:
         self.request = request
         self._refused = refused
-        reporter.note(f"{len(index.class_names)} classes; {index.grouping}.")
         self.relations = _relations(request, index, cache, reporter)
         reporter.note(self.relations.told())
         self._groupings = [dict(zip(index.names, index.groups, strict=True))]
@@ -121,7 +121,7 @@ class Division:
 
     @property
     def _sets_given_aside(self) -> bool:
-        return self.request.division != "given" or self.request.num_folds > 0
+        return is_divided_anew(self.request)
 
     def _grouped(self, index: VideoIndex) -> VideoIndex:
         if self.request.division == "random":

@@ -9,6 +9,8 @@ from pydantic import AfterValidator
 
 from filmstrip.dataset.doctor.quarantine import leave_out
 from filmstrip.dataset.index import VideoIndex, open_index
+from filmstrip.dataset.layout import ClassFolders
+from filmstrip.dataset.lost import check_no_class_is_lost
 from filmstrip.model.specs import Spec
 from filmstrip.recipes.recipe import Recipe
 
@@ -33,6 +35,8 @@ class TrainingRequest(Spec):
         allow_leak: train on a given split that leaks, and mark every figure.
         division: ``given`` honours the splits of the data; ``grouped`` and ``random`` set them
             aside, and divide by groups or clip by clip, to measure what the second lets through.
+        class_folders: which folders are the classes; ``auto`` goes by their names.
+        allow_missing_classes: train without the classes of which no clip can be used.
     """
 
     data: AbsolutePath
@@ -47,6 +51,8 @@ class TrainingRequest(Spec):
     near_duplicates: bool = True
     allow_leak: bool = False
     division: Literal["given", "grouped", "random"] = "given"
+    class_folders: ClassFolders = "auto"
+    allow_missing_classes: bool = False
 
     def open_index(self) -> VideoIndex:
         """The clips that ``data`` names."""
@@ -55,12 +61,20 @@ class TrainingRequest(Spec):
             lists=self.lists,
             list_number=self.list_number,
             group_pattern=self.group_pattern,
+            class_folders=self.class_folders,
         )
 
     def wanted_index(self) -> VideoIndex:
-        """The same clips without those in quarantine, which stand among its skipped."""
+        """The same clips without those in quarantine, which stand among its skipped.
+
+        Raises:
+            DatasetError: a class is lost, and that is not allowed.
+        """
         index = self.open_index()
-        return leave_out(index, self.quarantine) if self.quarantine is not None else index
+        if self.quarantine is not None:
+            index = leave_out(index, self.quarantine)
+        check_no_class_is_lost(index, self.allow_missing_classes)
+        return index
 
     def changes(self, other: TrainingRequest) -> list[str]:
         """The names of the settings in which ``other`` differs."""

@@ -10,10 +10,10 @@ import torch
 from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.leaks import LeakingPair, write_leaks
+from filmstrip.dataset.lost import check_no_class_is_lost
 from filmstrip.dataset.rows import left_out_summary
 from filmstrip.dataset.split import missing_classes
 from filmstrip.dataset.split_file import write_splits
-from filmstrip.errors import DatasetError
 from filmstrip.features.choice import EngineChoice
 from filmstrip.features.engine import Engine
 from filmstrip.features.extract import Extractor
@@ -28,6 +28,7 @@ from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import locked
 from filmstrip.training.answers import Answers
 from filmstrip.training.division import Division
+from filmstrip.training.feasibility import check_divisible, check_sides
 from filmstrip.training.pretrain import FrameParts, pretrain
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.results import publish
@@ -94,24 +95,28 @@ class _Run:
         """Index, split, extract, fit, measure, save."""
         _limit_gpu_memory(self.recipe.training.gpu_memory_fraction)
         index = self.request.wanted_index()
+        for sentence in index.summary():
+            self.reporter.note(sentence)
+        # All that can be known without decoding is checked first: the comparison takes long.
+        check_divisible(self.request, index)
+        backbone, origin = self._load_backbone()
+        # A backbone that still has to learn from the training part has no features to give yet.
+        is_ready = backbone.is_frozen and not self._must_pretrain
+        engine = Engine(backbone, choice=self.engine_choice) if is_ready else None
         refused = folder.refused_leaks_file
         division = Division(self.request, index, self.cache, self.reporter, refused)
-        backbone, origin = self._load_backbone()
         self.recipe = self._fitted_recipe(folder, index)
         self.trainer = SplitTrainer(self.recipe, self.store, self.resume, self.reporter)
         # Not before: a mistyped path or name leaves no run behind that bars the next attempt.
         folder.start(self.request, self.recipe.fixed_sampling)
-        # A backbone that still has to learn from the training part has no features to give yet.
-        is_ready = backbone.is_frozen and not self._must_pretrain
-        extraction = self._extract(index, backbone if is_ready else None)
+        extraction = self._extract(index, engine)
         inputs = Inputs(backbone, origin, extraction)
-        unreadable = inputs.extraction.skipped
-        index = index.without(file.path for file in unreadable)
-        skipped = (*index.skipped, *unreadable)
-        folder.write_skipped(index.root, skipped)
-        if skipped:
+        index = index.leaving_out(inputs.extraction.skipped)
+        check_no_class_is_lost(index, self.request.allow_missing_classes)
+        folder.write_skipped(index.root, index.skipped)
+        if index.skipped:
             self.reporter.note(
-                f"{left_out_summary(skipped)} {folder.path / 'skipped.csv'} names each file."
+                f"{left_out_summary(index.skipped)} {folder.path / 'skipped.csv'} names each file."
             )
         if self.request.num_folds:
             answers, used = self._run_folds(folder, index, inputs, division)
@@ -173,9 +178,8 @@ class _Run:
             )
         return backbone, origin
 
-    def _extract(self, index: VideoIndex, backbone: Backbone | None) -> Extraction:
+    def _extract(self, index: VideoIndex, engine: Engine | None) -> Extraction:
         """Features of all clips, or their frames where there is no backbone yet to see them."""
-        engine = Engine(backbone, choice=self.engine_choice) if backbone else None
         recipe = self.recipe
         reader = ClipReader(recipe.fixed_sampling, recipe.framing)
         extractor = Extractor(
@@ -187,25 +191,13 @@ class _Run:
 
     def _run_part(self, folder: RunFolder, index: VideoIndex, inputs: Inputs) -> Answers:
         """Train on one split, which is written down first."""
-        self._check_sides(index)
+        check_sides(index)
+        for split, classes in missing_classes(index).items():
+            self.reporter.note(f"{split} has no clip of {', '.join(classes[:5])}.")
         write_splits(index, folder.splits_file)
         if self._must_pretrain:
             inputs = self._pretrained(folder, index, inputs)
         return self.trainer.run(folder, index, inputs)
-
-    def _check_sides(self, index: VideoIndex) -> None:
-        """Refuse what cannot be learnt from, and tell of what makes the figures doubtful."""
-        missing = missing_classes(index)
-        empty = [split for split in ("train", "val") if not index.subset(split).rows]
-        if empty or "train" in missing:
-            fault = f"{empty[0]} is empty" if empty else f"train has no {missing['train'][0]!r}"
-            raise DatasetError(
-                f"{index.root}: by its splits, and without unreadable files, {fault}",
-                "clips of every class in train, and some clips in val to choose the best epoch by",
-                "add clips to that split, or leave the splits to Filmstrip.",
-            )
-        for split, classes in missing.items():
-            self.reporter.note(f"{split} has no clip of {', '.join(classes[:5])}.")
 
     def _pretrained(self, folder: RunFolder, index: VideoIndex, inputs: Inputs) -> Inputs:
         """The backbone taught on this part's training frames, and the features it then gives."""
@@ -231,7 +223,7 @@ class _Run:
         backbone.trunk.load_state_dict(state)
         if not backbone.is_frozen:
             return Inputs(backbone, inputs.weights_origin, inputs.extraction)
-        features = self._extract(index, backbone)
+        features = self._extract(index, Engine(backbone, choice=self.engine_choice))
         return Inputs(backbone, inputs.weights_origin, features, is_pretrained_here=True)
 
 

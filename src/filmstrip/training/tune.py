@@ -17,6 +17,7 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 from filmstrip.errors import RecipeError
 from filmstrip.recipes.catalogue import override
 from filmstrip.storage import locked, write_table
+from filmstrip.training.feasibility import check_divisible
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 from filmstrip.training.train import train
@@ -96,10 +97,18 @@ def tune(
 
     Returns:
         The trials, best validation accuracy first (of equal ones the lower loss).
+
+    Raises:
+        FilmstripError: as ``train`` does; an override or a split that cannot be made, before the
+            first trial.
     """
     reporter = reporter or Reporter()
     # Every override is checked before the first trial costs time.
     recipes = [override(request.recipe, overrides) for overrides in trials]
+    index = request.wanted_index()
+    for recipe in recipes:
+        changed = request.model_copy(update={"recipe": recipe})
+        check_divisible(changed, index, can_choose_folds=False)
     finished = []
     with locked(out):
         for number, (overrides, recipe) in enumerate(zip(trials, recipes, strict=True), start=1):

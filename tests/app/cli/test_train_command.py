@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,50 @@ def test_tune_shows_the_trials_best_first(
         best, other = csv.DictReader(file)
     assert f"Best by validation: {best['run']}" in ended.stdout
     assert ended.stdout.index(best["settings"]) < ended.stdout.index(other["settings"])
+
+
+def test_a_lost_class_ends_in_exit_code_one_unless_allowed(
+    filmstrip: Filmstrip, own_videos: Path, quick: Path, tmp_path: Path
+) -> None:
+    for path in sorted((own_videos / "up").iterdir())[1:]:
+        path.unlink()
+    command = ("train", own_videos, "--recipe", quick, "--epochs", 1, "--out", tmp_path / "run")
+    ended = filmstrip(*command)
+    assert ended.exit_code == 1
+    assert "1 class is lost: up" in ended.stderr
+    assert "--allow-missing-classes" in ended.stderr
+    ended = filmstrip(*command, "--allow-missing-classes")
+    assert ended.exit_code == 0
+    assert "WARNING: 1 class is lost: up" in ended.stderr
+
+
+def test_a_class_whose_files_all_turn_out_damaged_is_refused_by_name(
+    filmstrip: Filmstrip, own_videos: Path, quick: Path, tmp_path: Path
+) -> None:
+    for path in (own_videos / "up").iterdir():
+        path.write_bytes(b"no video")
+    command = ("train", own_videos, "--recipe", quick, "--epochs", 1, "--out", tmp_path / "run")
+    ended = filmstrip(*command)
+    assert ended.exit_code == 1
+    assert "1 class is lost: up" in ended.stderr
+    ended = filmstrip("doctor", own_videos, "--recipe", quick, "--workers", 1, "--json")
+    assert ended.exit_code == 1
+    found = json.loads(ended.stdout)["findings"]
+    assert any(one["kind"] == "lost_class" and "up" in one["cause"] for one in found)
+
+
+@pytest.mark.parametrize("command", ["split", "doctor", "train", "extract"])
+def test_every_command_says_how_it_read_the_folders(
+    filmstrip: Filmstrip, videos: Path, quick: Path, tmp_path: Path, command: str
+) -> None:
+    for path in videos.rglob("*.mp4"):  # two clips of each class in each session
+        session = f"session{1 + int(path.stem[-1]) // 2}"
+        target = tmp_path / "d" / session / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    out = ("--out", tmp_path / "out") if command in ("train", "extract") else ()
+    ended = filmstrip(command, tmp_path / "d", "--recipe", quick, *out)
+    assert (
+        "session1, session2, session3, session4 are groups; the folders in them are the classes: "
+        "left, right, up." in ended.stderr
+    )

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from filmstrip.app.cli.options import (
+    AllowMissingClassesOption,
+    ClassFoldersName,
+    ClassFoldersOption,
     DataArgument,
     EngineOption,
     GroupPatternOption,
@@ -76,6 +79,8 @@ def compare(
     lists: ListsOption = None,
     list_number: ListNumberOption = 1,
     quarantine: QuarantineOption = None,
+    class_folders: ClassFoldersOption = ClassFoldersName.auto,
+    allow_missing_classes: AllowMissingClassesOption = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
     ] = False,
@@ -104,6 +109,8 @@ def compare(
         list_number=list_number,
         group_pattern=group_pattern,
         quarantine=quarantine,
+        class_folders=class_folders.value,
+        allow_missing_classes=allow_missing_classes,
     )
     ladder = Ladder(request, rungs, seeds, out, default_cache(), engine)
     try:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from filmstrip.app.cli.options import DataArgument, RecipeOption, SetOption
+from filmstrip.app.cli.options import (
+    AllowMissingClassesOption,
+    ClassFoldersName,
+    ClassFoldersOption,
+    DataArgument,
+    RecipeOption,
+    SetOption,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +36,8 @@ def pack(
     out: Annotated[Path, typer.Option(help="The .npz file to write.", show_default=False)],
     recipe: RecipeOption = "lite-gru",
     overrides: SetOption = None,
+    class_folders: ClassFoldersOption = ClassFoldersName.auto,
+    allow_missing_classes: AllowMissingClassesOption = False,
 ) -> None:
     """Write a data set's sampled and resized frames into one file that ``train`` reads.
 
@@ -38,6 +47,7 @@ def pack(
 
     from filmstrip.app.cli.console import ConsoleReporter, messages
     from filmstrip.dataset.index import open_index
+    from filmstrip.dataset.lost import check_no_class_is_lost
     from filmstrip.dataset.pack import pack as write_pack
     from filmstrip.dataset.rows import left_out_summary
     from filmstrip.features.fitting import fitted_recipe
@@ -45,7 +55,10 @@ def pack(
     from filmstrip.recipes.catalogue import load_recipe
 
     chosen = load_recipe(recipe, overrides or [])
-    index = open_index(data)
+    index = open_index(data, class_folders=class_folders.value)
+    check_no_class_is_lost(index, allow_missing_classes)
+    for sentence in index.summary():
+        messages.print(sentence, soft_wrap=True)
     chosen = fitted_recipe(
         chosen, index.rows, lambda text: messages.print(text, soft_wrap=True, markup=False)
     )

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from filmstrip.app.cli.options import (
+    AllowMissingClassesOption,
+    ClassFoldersName,
+    ClassFoldersOption,
     GroupPatternOption,
     ListNumberOption,
     ListsOption,
@@ -37,7 +40,8 @@ def doctor(
         Path,
         typer.Argument(
             metavar="VIDEOS",
-            help="Folder of class folders (or of train/val/test folders), or CSV with path,label.",
+            help="Folder of class folders (alone, or inside folders of splits or groups), or CSV "
+            "with path,label.",
             show_default=False,
         ),
     ],
@@ -53,6 +57,8 @@ def doctor(
     group_pattern: GroupPatternOption = None,
     lists: ListsOption = None,
     list_number: ListNumberOption = 1,
+    class_folders: ClassFoldersOption = ClassFoldersName.auto,
+    allow_missing_classes: AllowMissingClassesOption = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that decode; one a core if left out.")
     ] = None,
@@ -76,8 +82,18 @@ def doctor(
     from filmstrip.recipes.catalogue import load_recipe
 
     sampling = load_recipe(recipe, overrides or []).sampling
-    index = open_index(data, lists=lists, list_number=list_number, group_pattern=group_pattern)
-    checkup = check_up(index, sampling, Cache.at(None), workers, ConsoleReporter())
+    index = open_index(
+        data,
+        lists=lists,
+        list_number=list_number,
+        group_pattern=group_pattern,
+        class_folders=class_folders.value,
+    )
+    for sentence in index.summary():
+        messages.print(sentence, soft_wrap=True)
+    checkup = check_up(
+        index, sampling, Cache.at(None), workers, ConsoleReporter(), allow_missing_classes
+    )
     if as_json:
         show_json(_as_json(checkup))
     else:
@@ -170,6 +186,9 @@ def _as_json(checkup: Checkup) -> dict[str, Any]:
         "sampling_notes": list(checkup.sampling_notes),
         "num_clips": len(checkup.index),
         "class_names": list(checkup.index.class_names),
+        "lost_classes": list(checkup.index.lost_classes),
+        "reading": checkup.index.reading,
+        "grouping": checkup.index.grouping,
         "counts": {severity.value: checkup.count(severity) for severity in Severity},
         "leaks": {
             "metadata": asdict(checkup.metadata) if checkup.metadata else None,

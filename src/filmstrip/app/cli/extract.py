@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from filmstrip.app.cli.options import EngineOption, RecipeOption, SetOption, WeightsOption
+from filmstrip.app.cli.options import (
+    ClassFoldersName,
+    ClassFoldersOption,
+    EngineOption,
+    RecipeOption,
+    SetOption,
+    WeightsOption,
+)
 
 if TYPE_CHECKING:
     from filmstrip.inference.extract import ExtractedVideos
@@ -83,6 +90,7 @@ def extract(
     weights: WeightsOption = None,
     overrides: SetOption = None,
     engine: EngineOption = "auto",
+    class_folders: ClassFoldersOption = ClassFoldersName.auto,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a summary as one JSON object.")
     ] = False,
@@ -111,6 +119,7 @@ def extract(
             weights,
             reporter=ConsoleReporter(),
             engine=engine,
+            class_folders=class_folders.value,
         )
     except KeyboardInterrupt:
         messages.print()

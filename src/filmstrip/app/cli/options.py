@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+
+class ClassFoldersName(StrEnum):
+    """Which folders are the classes."""
+
+    auto = "auto"
+    top = "top"
+    sub = "sub"
+
+
 DataArgument = Annotated[
     Path,
     typer.Argument(
-        help="Folder of class folders (or of train/val/test folders), CSV with path,label, or "
-        "packed .npz/.pkl.",
+        help="Folder of class folders (alone, or inside folders of splits or groups), CSV with "
+        "path,label, or packed .npz/.pkl.",
         show_default=False,
     ),
 ]
@@ -93,6 +103,23 @@ QuarantineOption = Annotated[
     typer.Option(
         "--quarantine",
         help="Leave out the files of a list that `filmstrip doctor --quarantine` wrote.",
+        rich_help_panel="Split",
+    ),
+]
+ClassFoldersOption = Annotated[
+    ClassFoldersName,
+    typer.Option(
+        "--class-folders",
+        help="Which folders are the classes where folders hold folders: the top ones, or those in "
+        "them, the top ones being groups. auto goes by their names, and says what it took.",
+        rich_help_panel="Split",
+    ),
+]
+AllowMissingClassesOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing-classes",
+        help="Go on without the classes of which no clip, or only one, can be used.",
         rich_help_panel="Split",
     ),
 ]

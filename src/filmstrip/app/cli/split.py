@@ -10,6 +10,9 @@ import typer
 
 from filmstrip.app.cli.options import (
     AllowLeakOption,
+    AllowMissingClassesOption,
+    ClassFoldersName,
+    ClassFoldersOption,
     DataArgument,
     EngineOption,
     GroupPatternOption,
@@ -54,6 +57,8 @@ def split(
     list_number: ListNumberOption = 1,
     quarantine: QuarantineOption = None,
     allow_leak: AllowLeakOption = False,
+    class_folders: ClassFoldersOption = ClassFoldersName.auto,
+    allow_missing_classes: AllowMissingClassesOption = False,
     near_duplicates: NearDuplicatesOption = True,
     measure_leak: Annotated[
         bool,
@@ -83,6 +88,7 @@ def split(
     from filmstrip.dataset.split_file import write_splits
     from filmstrip.recipes.catalogue import load_recipe
     from filmstrip.training.division import Division
+    from filmstrip.training.feasibility import check_divisible
     from filmstrip.training.leak_measure import measure_leak as measure
     from filmstrip.training.run_folder import TrainingRequest
 
@@ -99,11 +105,16 @@ def split(
         near_duplicates=near_duplicates,
         allow_leak=allow_leak,
         division="grouped" if measure_leak else "given",
+        class_folders=class_folders.value,
+        allow_missing_classes=allow_missing_classes,
     )
     index = request.wanted_index()
     reporter = ConsoleReporter()
+    for sentence in index.summary():
+        reporter.note(sentence)
     if index.skipped:
         reporter.note(left_out_summary(index.skipped))
+    check_divisible(request, index, needs_test=measure_leak)
     table = Path("leaks.csv") if out is None else out.with_name(f"{out.stem}-leaks.csv")
     division = Division(request, index, Cache.at(None), reporter, table)
     parts = division.folds(index) if folds else [division.split(index)]
@@ -146,6 +157,7 @@ def _as_json(
     shown: dict[str, Any] = {
         "num_clips": len(parts[0]),
         "num_groups": len(set(parts[0].groups)),
+        "reading": parts[0].reading,
         "grouping": parts[0].grouping,
         "leaks": leaks,
         "splits": [_sides(part) for part in parts],

@@ -9,6 +9,9 @@ import typer
 
 from filmstrip.app.cli.options import (
     AllowLeakOption,
+    AllowMissingClassesOption,
+    ClassFoldersName,
+    ClassFoldersOption,
     DataArgument,
     EngineOption,
     GroupPatternOption,
@@ -64,6 +67,8 @@ def train(
     ] = None,
     quarantine: QuarantineOption = None,
     allow_leak: AllowLeakOption = False,
+    class_folders: ClassFoldersOption = ClassFoldersName.auto,
+    allow_missing_classes: AllowMissingClassesOption = False,
     near_duplicates: NearDuplicatesOption = True,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run that was cut short.")
@@ -95,6 +100,8 @@ def train(
         quarantine=quarantine,
         allow_leak=allow_leak,
         near_duplicates=near_duplicates,
+        class_folders=class_folders.value,
+        allow_missing_classes=allow_missing_classes,
     )
     reporter = ConsoleReporter()
     try:

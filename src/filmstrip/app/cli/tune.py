@@ -10,6 +10,9 @@ import typer
 
 from filmstrip.app.cli.options import (
     AllowLeakOption,
+    AllowMissingClassesOption,
+    ClassFoldersName,
+    ClassFoldersOption,
     DataArgument,
     RecipeOption,
     SetOption,
@@ -51,6 +54,8 @@ def tune(
     trials: Annotated[int, typer.Option(min=1, help="How many to draw at random.")] = 10,
     weights: WeightsOption = None,
     allow_leak: AllowLeakOption = False,
+    class_folders: ClassFoldersOption = ClassFoldersName.auto,
+    allow_missing_classes: AllowMissingClassesOption = False,
 ) -> None:
     """Search a recipe's settings by grid or at random, judged on the validation part.
 
@@ -70,6 +75,8 @@ def tune(
         recipe=load_recipe(recipe, overrides or []),
         weights=weights,
         allow_leak=allow_leak,
+        class_folders=class_folders.value,
+        allow_missing_classes=allow_missing_classes,
     )
     points = combinations(
         parse_choices(choices), search.value, trials, request.recipe.training.seed

@@ -113,7 +113,8 @@ def compare_recipes(ladder: Ladder, reporter: Reporter) -> Comparison:
     """
     index = ladder.request.wanted_index()
     with locked(ladder.out):
-        reporter.note(f"{len(index.class_names)} classes; {index.grouping}.")
+        for sentence in index.summary():
+            reporter.note(sentence)
         ladder.check(index)
         features = ladder.take_features(index, reporter)
         ladder.train(reporter)

@@ -16,10 +16,11 @@ from pathlib import Path
 from filmstrip.app.compare.rungs import Rung
 from filmstrip.dataset.doctor.quarantine import QUARANTINED, leave_out, write_quarantine
 from filmstrip.dataset.index import VideoIndex
-from filmstrip.dataset.split import fold_splits
+from filmstrip.dataset.lost import check_no_class_is_lost
 from filmstrip.dataset.split_file import read_splits
 from filmstrip.errors import RunError
 from filmstrip.inference.extract import ExtractedVideos, extract_videos
+from filmstrip.training.feasibility import check_divisible
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 from filmstrip.training.train import train
@@ -88,7 +89,9 @@ class Ladder:
     def clips(self) -> VideoIndex:
         """The clips that every run has, once ``take_features`` has found what to leave out."""
         if self.left_out_file.is_file():
-            return leave_out(self.request.open_index(), self.left_out_file)
+            index = leave_out(self.request.open_index(), self.left_out_file)
+            check_no_class_is_lost(index, self.request.allow_missing_classes)
+            return index
         return self.request.wanted_index()
 
     def check(self, index: VideoIndex) -> None:
@@ -105,10 +108,8 @@ class Ladder:
                     self._check_unchanged(run, self.request_for(rung, seed))
         for rung in self.rungs:
             rung.check_weights()
-        if self.request.num_folds:
-            share = self.rungs[0].recipe.split.val_fraction
-            for seed in range(self.num_seeds):
-                fold_splits(index, self.request.num_folds, seed, share)
+        for seed in range(self.num_seeds):
+            check_divisible(self.request_for(self.rungs[0], seed), index, needs_test=True)
 
     def take_features(self, index: VideoIndex, reporter: Reporter) -> dict[str, Features]:
         """Fill the cache for every rung, and leave out for all what one of them cannot read.

@@ -20,6 +20,7 @@ from filmstrip.dataset.doctor.facts import THUMBNAIL_SIDE, VideoFacts
 from filmstrip.dataset.doctor.findings import Finding, Severity, file_findings, in_order
 from filmstrip.dataset.doctor.survey import survey
 from filmstrip.dataset.index import VideoIndex, VideoRow
+from filmstrip.dataset.lost import describe_lost
 from filmstrip.dataset.rows import SkippedFile, left_out_summary
 from filmstrip.errors import DatasetError
 from filmstrip.evaluation.leaks import METADATA, Leak, border_leak, metadata_leak
@@ -74,6 +75,7 @@ def check_up(
     cache: Cache,
     num_workers: int | None = None,
     reporter: Reporter | None = None,
+    allow_missing_classes: bool = False,
 ) -> Checkup:
     """Examine labelled clips, and the files beside them that were left out.
 
@@ -83,6 +85,7 @@ def check_up(
         cache: keeps the facts of files.
         num_workers: processes that decode; as many as the machine has cores if not given.
         reporter: hears of progress.
+        allow_missing_classes: whether a class of which no clip can be used is a warning only.
 
     Raises:
         DatasetError: the clips are arrays, not video files.
@@ -105,6 +108,7 @@ def check_up(
     copies = find_copies(clips)
     found = [
         *(one for path in rows for one in file_findings(path, facts[path], chosen)),
+        *_lost_classes(index, facts, allow_missing_classes),
         *_left_out(index, facts),
         *copy_findings(index.rows, copies, index.root),
         *balance_findings(row.label for row in index.rows),
@@ -130,6 +134,31 @@ def _fitted(
     if isinstance(sampling, AutoSampling) and isinstance(chosen, RateSampling):
         notes.insert(0, describe_sampling(chosen, times))
     return chosen, notes
+
+
+def _lost_classes(
+    index: VideoIndex, facts: dict[Path, VideoFacts], allowed: bool
+) -> Iterator[Finding]:
+    """The classes that training would lose: already in the index, or because of damaged files."""
+    faulty = [
+        SkippedFile(row.path, fault.words)
+        for row in index.rows
+        if (fault := facts[row.path].fault) is not None
+    ]
+    try:
+        left = index.leaving_out(faulty)
+    except DatasetError as error:
+        yield Finding("lost_class", Severity.error, error.given, error.remedy.removesuffix("."))
+        return
+    for name, files in left.lost_classes.items():
+        yield Finding(
+            "lost_class",
+            Severity.warning if allowed else Severity.error,
+            describe_lost({name: files}),
+            "add or repair its clips, two or more; 'filmstrip train' goes on without it only with "
+            "--allow-missing-classes",
+            tuple(file.path for file in files),
+        )
 
 
 def _left_out(index: VideoIndex, facts: dict[Path, VideoFacts]) -> Iterator[Finding]:

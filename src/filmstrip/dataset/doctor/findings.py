@@ -49,6 +49,7 @@ class Finding:
 
 
 KINDS = {
+    "lost_class": "Classes without clips",
     "corrupt": "Corrupt files",
     "truncated": "Truncated files",
     "no_video": "Files without a picture",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from filmstrip.dataset.doctor.findings import Finding
@@ -61,9 +60,8 @@ def leave_out(index: VideoIndex, file: Path) -> VideoIndex:
             "a list that 'filmstrip doctor --quarantine' wrote for the same data",
             "check the path; or run the doctor again if the clips were moved.",
         )
-    skipped = (SkippedFile(path, QUARANTINED + reasons[path]) for path in here)
-    kept = index.without(here)
-    return replace(kept, skipped=(*kept.skipped, *skipped))
+    skipped = [SkippedFile(path, QUARANTINED + reasons[path]) for path in here]
+    return index.leaving_out(skipped, f"are named by {file}")
 
 
 def _read(file: Path) -> list[dict[str, str]]:
