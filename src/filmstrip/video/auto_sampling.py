@@ -46,8 +46,8 @@ class AutoSampling(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["auto"] = "auto"
-    frames_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    max_frames: Annotated[int, Field(ge=1)] | None = None
+    frames_per_second: Annotated[float, Field(ge=1e-3, le=1_000, allow_inf_nan=False)] | None = None
+    max_frames: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
 
 def _named(value: Any) -> Any:

@@ -33,7 +33,7 @@ class UniformSampling(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["uniform"] = "uniform"
-    num_frames: int = Field(default=16, ge=1)
+    num_frames: int = Field(default=16, ge=1, le=10_000)
     short: Literal["fewer", "repeat"] = "fewer"
 
 
@@ -51,8 +51,8 @@ class RateSampling(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["rate"] = "rate"
-    frames_per_second: float = Field(default=10.0, gt=0, allow_inf_nan=False)
-    max_frames: int = Field(default=64, ge=1)
+    frames_per_second: float = Field(default=10.0, ge=1e-3, le=1_000, allow_inf_nan=False)
+    max_frames: int = Field(default=64, ge=1, le=10_000)
 
 
 Sampling = Annotated[UniformSampling | RateSampling, Field(discriminator="kind")]

@@ -38,7 +38,7 @@ class Framing(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size: int = Field(ge=1)
+    size: int = Field(ge=1, le=2_048)
     fit: Literal["stretch", "crop", "pad"] = "stretch"
 
     def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

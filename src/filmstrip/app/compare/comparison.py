@@ -19,7 +19,7 @@ from filmstrip.features.engine import default_device
 from filmstrip.features.trial import machine
 from filmstrip.inference.cost import Cost
 from filmstrip.model.classifier import CONFIG_FILE
-from filmstrip.model.specs import ClassifierSpec
+from filmstrip.model.stored import read_config
 from filmstrip.storage import locked, replacing
 from filmstrip.training.answers import read_predictions
 from filmstrip.training.clock import training_seconds
@@ -163,11 +163,10 @@ def _is_right(run: RunFolder) -> np.ndarray[Any, np.dtype[np.bool_]]:
 def _line(ladder: Ladder, rung: Rung, standing: Standing, cost: Cost) -> Line:
     runs = ladder.runs(rung)
     figures = [_metrics(run) for run in runs]
-    config = (runs[0].model / CONFIG_FILE).read_bytes()
     num_models = ladder.request.num_folds + 1 if ladder.request.num_folds else 1
     return Line(
         rung=rung,
-        weights_origin=ClassifierSpec.model_validate_json(config).weights_origin,
+        weights_origin=read_config(runs[0].model / CONFIG_FILE).weights_origin,
         standing=standing,
         fold_accuracies=tuple(
             fold["accuracy"]
