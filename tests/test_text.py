@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filmstrip.text import printable
+from filmstrip.text import printable, to_json
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,11 @@ def test_printable_leaves_no_control_character(text: str) -> None:
     categories = {unicodedata.category(char) for char in printable(text)}
     assert not categories & {"Cc", "Cs", "Zl", "Zp"}
     printable(text).encode()
+
+
+def test_to_json_writes_null_for_what_json_has_no_number_for() -> None:
+    content = {"a": [float("nan"), 1.5], "b": (float("inf"), {"c": -float("inf")})}
+    assert json.loads(to_json(content), parse_constant=pytest.fail) == {
+        "a": [None, 1.5],
+        "b": [None, {"c": None}],
+    }

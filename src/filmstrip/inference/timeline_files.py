@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import html
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from filmstrip.errors import StorageError
 from filmstrip.inference.segments import Segment
 from filmstrip.inference.timeline import TimelineStep
 from filmstrip.storage import replacing
-from filmstrip.text import printable
+from filmstrip.text import printable, to_json
 
 
 def write_segments(path: Path, segments: Sequence[Segment], source: str) -> None:
@@ -77,7 +76,7 @@ def clock_time(seconds: float, separator: str = ".") -> str:
 
 def _json(segments: Sequence[Segment], source: str) -> str:
     content = {"source": source, "segments": [asdict(segment) for segment in segments]}
-    return json.dumps(content, indent=2) + "\n"
+    return to_json(content, indent=2) + "\n"
 
 
 def _csv(segments: Sequence[Segment], _source: str) -> str:

@@ -20,7 +20,6 @@ from pydantic import (
 from filmstrip.video.sampling import RateSampling, Sampling
 from filmstrip.video.transforms import Framing, View
 
-
 MAX_CLIP_BYTES = 2 * 1024**3
 """Most bytes that the frames of one clip may take in memory, as uint8 RGB."""
 
@@ -268,7 +267,8 @@ class ClassifierSpec(Spec):
     @model_validator(mode="after")
     def _fits_memory(self) -> Self:
         sampling = self.sampling
-        is_rate = isinstance(sampling, RateSampling)
-        num_frames = sampling.max_frames if is_rate else sampling.num_frames
+        num_frames = (
+            sampling.max_frames if isinstance(sampling, RateSampling) else sampling.num_frames
+        )
         check_clip_size(num_frames, self.framing.size)
         return self

@@ -75,10 +75,10 @@ def check_header(file: Path, network: nn.Module) -> None:
         raise misfit(file, " ".join(str(error).split())[:200]) from error
     state: Mapping[str, Tensor] = network.state_dict()
     needed = {name: (tuple(t.shape), t.is_floating_point()) for name, t in state.items()}
-    faults = [f"missing {name}" for name in needed.keys() - stored.keys()]
-    faults += [f"unexpected {name[:100]!r}" for name in stored.keys() - needed.keys()]
+    faults = [f"missing {name}" for name in needed if name not in stored]
+    faults += [f"unexpected {name[:100]!r}" for name in stored if name not in needed]
     num_bytes = 0
-    for name in needed.keys() & stored.keys():
+    for name in (name for name in needed if name in stored):
         (shape, is_float), (stored_shape, dtype) = needed[name], stored[name]
         if shape != stored_shape:
             faults.append(f"{name} has shape {reprlib.repr(stored_shape)} instead of {shape}")
@@ -88,7 +88,7 @@ def check_header(file: Path, network: nn.Module) -> None:
             num_bytes += _SIZES[dtype] * math.prod(shape)
     if faults:
         more = "; …" if len(faults) > _NUM_NAMED else ""
-        raise misfit(file, "; ".join(sorted(faults)[:_NUM_NAMED]) + more)
+        raise misfit(file, "; ".join(faults[:_NUM_NAMED]) + more)
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if 2 * num_bytes > memory_bytes:  # the file and the network, while one is copied to the other
         raise WeightsError(

@@ -145,8 +145,9 @@ class Recipe(Spec):
     @model_validator(mode="after")
     def _fits_memory(self) -> Self:
         sampling = self.sampling
-        is_uniform = isinstance(sampling, UniformSampling)
-        num_frames = sampling.num_frames if is_uniform else sampling.max_frames
+        num_frames = (
+            sampling.num_frames if isinstance(sampling, UniformSampling) else sampling.max_frames
+        )
         check_clip_size(num_frames or LARGEST_MAX_FRAMES, self.framing.size)
         return self
 

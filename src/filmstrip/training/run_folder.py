@@ -36,6 +36,7 @@ from filmstrip.dataset.index import SkippedFile, VideoIndex
 from filmstrip.errors import RunError
 from filmstrip.recipes.catalogue import to_yaml
 from filmstrip.storage import replacing, write_table
+from filmstrip.text import to_json
 from filmstrip.training.request import TrainingRequest
 from filmstrip.video.sampling import Sampling
 
@@ -244,7 +245,7 @@ class RunFolder:
     def write_json(self, path: Path, content: Any) -> None:
         """Write ``content`` as JSON, whole or not at all."""
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")
 
     def write_skipped(self, root: Path, skipped: Iterable[SkippedFile]) -> None:
         """Write the list of what was left out."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,7 @@ from rich.table import Column
 from rich.text import Text
 
 from filmstrip.errors import FilmstripError
-from filmstrip.text import printable
+from filmstrip.text import printable, to_json
 from filmstrip.training.reporter import Advance, Reporter
 
 CLOSED_OUTPUT_CODE = 141
@@ -92,7 +91,7 @@ def show_error(error: FilmstripError) -> None:
 
 def show_json(content: object) -> None:
     """Print one JSON object on one line, in ASCII, so that every pipe and parser takes it."""
-    output.print(json.dumps(content), soft_wrap=True)
+    output.print(to_json(content), soft_wrap=True)
 
 
 class ConsoleReporter(Reporter):

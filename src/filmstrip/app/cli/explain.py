@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from filmstrip.text import to_json
 
 if TYPE_CHECKING:
     from filmstrip.inference.explain import Explanation
@@ -66,7 +67,7 @@ def explain(
     spec = classifier.spec
     content = _content(explanation)
     with replacing(folder / "explanation.json") as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")
     write_strip(explanation, video, spec.sampling, spec.framing, folder / "strip.png")
     write_overlay(explanation, video, spec.framing, folder / "overlay.mp4")
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from filmstrip.app.cli.options import AnswerEngineOption
+from filmstrip.text import to_json
 
 if TYPE_CHECKING:
     from filmstrip.inference.watch import Sighting, Watch
@@ -215,7 +215,7 @@ def _print(sighting: Sighting, source: str, as_json: bool) -> None:
 
     answer = sighting.prediction
     if as_json:
-        text = json.dumps(event(sighting, source))
+        text = to_json(event(sighting, source))
     else:
         at = clock_time(sighting.time_seconds)
         text = f"{at}  {source}  {answer.label}  {answer.confidence:.2f}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
@@ -21,6 +20,7 @@ from filmstrip.inference.cost import Cost
 from filmstrip.model.classifier import CONFIG_FILE
 from filmstrip.model.stored import read_config
 from filmstrip.storage import locked, replacing
+from filmstrip.text import to_json
 from filmstrip.training.answers import read_predictions
 from filmstrip.training.clock import training_seconds
 from filmstrip.training.reporter import Reporter
@@ -121,7 +121,7 @@ def compare_recipes(ladder: Ladder, reporter: Reporter) -> Comparison:
         costs = measure_costs(ladder, features, reporter)
         comparison = _compared(ladder, costs)
         with replacing(ladder.out / "compare.json") as temporary:
-            temporary.write_text(json.dumps(comparison.as_json(), indent=2) + "\n", "utf-8")
+            temporary.write_text(to_json(comparison.as_json(), indent=2) + "\n", "utf-8")
     return comparison
 
 

@@ -17,6 +17,7 @@ from filmstrip.features.engine import default_device
 from filmstrip.features.trial import machine
 from filmstrip.inference.cost import Cost, measure_cost
 from filmstrip.storage import replacing
+from filmstrip.text import to_json
 from filmstrip.training.reporter import Reporter
 
 NUM_CLIPS_TIMED = 8
@@ -43,7 +44,7 @@ def measure_costs(
                 cost = measure_cost(model, _spread(index), frames_per_clip, len(index), choice)
                 with replacing(file) as temporary:
                     content = {"machine": here, "cost": asdict(cost)}
-                    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+                    temporary.write_text(to_json(content, indent=2) + "\n", "utf-8")
             costs[rung.name] = cost
             advance(rung.name)
     return costs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import Any
 from filmstrip.inference.exporting.check import TOLERANCE, Agreement, Latency, Seen
 from filmstrip.inference.exporting.int8 import Int8Cost
 from filmstrip.storage import replacing
-from filmstrip.text import printable
+from filmstrip.text import printable, to_json
 
 JSON_FILE, TEXT_FILE = "report.json", "report.md"
 
@@ -67,7 +66,7 @@ class Report:
             "versions": _versions(self.file_format),
             "processor": platform.processor() or platform.machine(),
         }
-        return json.dumps(content, indent=2) + "\n"
+        return to_json(content, indent=2) + "\n"
 
     def _text(self) -> str:
         parts = [
