@@ -41,9 +41,9 @@ def test_other_data_without_splits_are_measured_whole(
 ) -> None:
     for name in ("left_0", "up_3"):
         (own_videos / name.split("_")[0] / f"{name}.mp4").unlink()
-    measured, _ = evaluate_run(finished_run.path, own_videos)
+    measured, _ = evaluate_run(finished_run.path, own_videos, allow_leak=True)
     assert measured["num_clips"] == 22
-    of_model, _ = evaluate_run(finished_run.model, own_videos)
+    of_model, _ = evaluate_run(finished_run.model, own_videos, allow_leak=True)
     assert of_model == measured
 
 
@@ -51,7 +51,7 @@ def test_data_that_lack_a_class_are_measured_by_the_model_s_own_order(
     finished_run: RunFolder, own_videos: Path
 ) -> None:
     shutil.rmtree(own_videos / "left")
-    measured, _ = evaluate_run(finished_run.path, own_videos)
+    measured, _ = evaluate_run(finished_run.path, own_videos, allow_leak=True)
     clips = {entry["name"]: entry["num_clips"] for entry in measured["per_class"]}
     assert clips == {"left": 0, "right": 8, "up": 8}
 
@@ -122,3 +122,30 @@ def test_a_refitted_run_says_that_it_has_learnt_from_its_validation_part(
     assert any("has learnt from the validation" in note for note in listener.notes) == (
         split == "val"
     )
+
+
+def test_own_data_that_was_moved_is_an_error_that_asks_for_its_new_place(
+    own_run: RunFolder, own_videos: Path
+) -> None:
+    own_videos.rename(own_videos.with_name("elsewhere"))
+    with pytest.raises(DatasetError, match="no such file or folder") as error:
+        evaluate_run(own_run.path)
+    assert f"filmstrip evaluate {own_run.path} NEW_PLACE" in error.value.remedy
+
+
+def test_own_data_of_which_a_part_was_moved_asks_for_its_new_place(
+    own_run: RunFolder, own_videos: Path
+) -> None:
+    (own_videos / "up").rename(own_videos / "upwards")
+    with pytest.raises(DatasetError) as error:
+        evaluate_run(own_run.path)
+    assert "NEW_PLACE" in error.value.remedy
+
+
+def test_own_clips_that_were_edited_since_are_named(
+    own_run: RunFolder, own_videos: Path, listener: Any
+) -> None:
+    shutil.copy(own_videos / "up" / "up_1.mp4", own_videos / "up" / "up_2.mp4")
+    evaluate_run(own_run.path, reporter=listener)
+    assert any("1 clip of the run's data were edited" in note for note in listener.notes)
+    assert any("up/up_2.mp4" in note for note in listener.notes)

@@ -60,6 +60,7 @@ class Task:
         resume: bool = False,
         advance: Callable[[str], None] = lambda _words: None,
         has_val: bool = True,
+        note: Callable[[str], None] = lambda _sentence: None,
     ) -> Head:
         learner = self.learner(spec, head)
         seen = StoredClips(self.store, self.train, spec.augmentation, spec.seed)
@@ -73,6 +74,7 @@ class Task:
             folder,
             resume,
             advance,
+            note,
         )
         network = learner.network
         assert isinstance(network, Head)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from filmstrip.dataset.clip_table import read_clips, write_clips
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.errors import RunError
@@ -73,6 +75,17 @@ def test_runs_that_disagree_on_a_label_are_refused(
     rewrite(other_run, f"{name},{answer.label},", f"{name},sideways,")
     with pytest.raises(RunError, match=f"{name} is '{answer.label}' in one and 'sideways'"):
         paired_predictions(finished_run, other_run, "test")
+
+
+def test_runs_between_which_a_clip_was_edited_are_refused(
+    finished_run: RunFolder, other_run: RunFolder
+) -> None:
+    name = next(iter(read_predictions(finished_run, "test")))
+    clips = read_clips(other_run.clips_file)
+    write_clips(other_run.clips_file, {**clips, name: replace(clips[name], content="0" * 40)})
+    with pytest.raises(RunError, match=f"1 clip of .* edited between the two: {name}"):
+        paired_predictions(finished_run, other_run, "test")
+    paired_predictions(finished_run, other_run, "train")
 
 
 def test_an_unfinished_run_or_an_unknown_split_is_an_error(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import signal
 from collections.abc import Callable
@@ -164,3 +165,56 @@ def test_a_full_disk_is_a_storage_error_and_the_last_checkpoint_stays_whole(
     assert checkpoint.read_bytes() == before
     assert {path.name for path in checkpoint.parent.iterdir()} == {"best.ckpt", "last.ckpt"}
     assert_same_weights(task.fit(tmp_path / "cut", task.spec(), resume=True), whole)
+
+
+def cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def turn_one_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[content.find(b"data/0") + 200] ^= 1  # inside the first tensor
+    path.write_bytes(content)
+
+
+def put_another(path: Path) -> None:
+    torch.save({"epoch": 3, "state_dict": {"other": torch.zeros(3)}}, path)
+
+
+def put_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"state_dict": Path("/")}))
+
+
+@pytest.mark.parametrize("damage", [cut_in_half, empty, turn_one_bit, put_another, put_pickle])
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+def test_a_damaged_checkpoint_starts_the_training_again_and_says_so(
+    task: Any, tmp_path: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    whole = task.fit(tmp_path / "whole", task.spec())
+    with pytest.raises(KeyboardInterrupt):
+        task.fit(tmp_path / "cut", task.spec(), advance=interrupt_at(3))
+    damage(tmp_path / "cut" / "checkpoints" / name)
+    notes: list[str] = []
+    resumed = task.fit(tmp_path / "cut", task.spec(), resume=True, note=notes.append)
+    assert_same_weights(resumed, whole)
+    assert task.history(tmp_path / "cut") == task.history(tmp_path / "whole")
+    (note,) = notes
+    assert name in note
+    assert "starts again from its first epoch" in note
+
+
+def test_a_lost_best_checkpoint_is_not_replaced_by_a_worse_epoch(task: Any, tmp_path: Path) -> None:
+    # A rate at which no epoch but the first is the best.
+    chosen = task.spec(epochs=4, learning_rate=1e-12)
+    with pytest.raises(KeyboardInterrupt):
+        task.fit(tmp_path, chosen, task.linear, advance=interrupt_at(2))
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    best.unlink()
+    notes: list[str] = []
+    task.fit(tmp_path, chosen, task.linear, resume=True, note=notes.append)
+    assert "best.ckpt is missing" in notes[0]
+    assert torch.load(best, weights_only=True)["epoch"] == 0

@@ -70,6 +70,22 @@ def test_logits_that_are_known_are_not_computed_again(pairs: VideoIndex, tmp_pat
     torch.testing.assert_close(again, first, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_damaged_logits_are_computed_again_and_that_is_said(
+    pairs: VideoIndex, tmp_path: Path, listener: Any, share: float
+) -> None:
+    def learn(_folder: Path, part: VideoIndex) -> Tensor:
+        return torch.ones(len(part), 3)
+
+    held_out_logits(pairs, 2, 0, tmp_path, learn, Reporter())
+    kept = tmp_path / "logits.npy"
+    kept.write_bytes(kept.read_bytes()[: int(share * kept.stat().st_size)])
+    again = held_out_logits(pairs, 2, 0, tmp_path, learn, listener)
+    assert again is not None
+    assert again.shape == (24, 3)
+    assert "logits.npy is damaged" in listener.notes[0]
+
+
 def test_too_few_groups_are_told_of_and_leave_the_validation_part_to_itself(
     videos: Path, recipe: MakeRecipe, tmp_path: Path, listener: Any
 ) -> None:

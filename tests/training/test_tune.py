@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from filmstrip.errors import RecipeError, RunError
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import locked
+from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 from filmstrip.training.tune import combinations, parse_choices, tune
 
@@ -101,3 +103,39 @@ def test_a_wrong_setting_is_found_before_the_first_trial(
 def test_two_searches_in_one_folder_are_refused(request_: TrainingRequest, tmp_path: Path) -> None:
     with locked(tmp_path), pytest.raises(RunError, match="another Filmstrip process"):
         tune(request_, [("training.epochs=1",)], tmp_path)
+
+
+def test_a_search_is_refused_once_its_data_has_changed(
+    own_videos: Path, recipe: Callable[..., Recipe], tmp_path: Path, listener: Any
+) -> None:
+    request = TrainingRequest(data=own_videos, recipe=recipe("mean-linear"))
+    points = [("training.learning_rate=0.01",), ("training.learning_rate=0.02",)]
+    tune(request, points[:1], tmp_path / "search")
+    shutil.copy(own_videos / "up" / "up_1.mp4", own_videos / "up" / "up_9.mp4")
+    with pytest.raises(RunError, match=r"1 clip added \(up/up_9\.mp4\)"):
+        tune(request, points, tmp_path / "search", reporter=listener)
+    assert listener.phases == []
+    assert not (tmp_path / "search" / "trials" / "2").exists()
+
+
+def test_data_that_changes_during_a_search_is_noticed(
+    own_videos: Path, recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    class Edits(Reporter):
+        def note(self, text: str) -> None:
+            if text.startswith("Trial 2"):
+                shutil.copy(own_videos / "up" / "up_1.mp4", own_videos / "up" / "up_2.mp4")
+
+    request = TrainingRequest(data=own_videos, recipe=recipe("mean-linear"))
+    points = [("training.learning_rate=0.01",), ("training.learning_rate=0.02",)]
+    with pytest.raises(RunError, match=r"trials/2.*1 clip edited \(up/up_2\.mp4\)"):
+        tune(request, points, tmp_path / "search", reporter=Edits())
+
+
+@pytest.mark.parametrize("setting", ["training.seed=1", "split.val_fraction=0.3"])
+def test_settings_that_change_the_split_cannot_be_tried(
+    request_: TrainingRequest, tmp_path: Path, setting: str
+) -> None:
+    with pytest.raises(RecipeError, match="changes the split"):
+        tune(request_, [("training.epochs=1",), (setting,)], tmp_path / "search")
+    assert not (tmp_path / "search").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,13 +13,45 @@ from filmstrip.dataset.packed import PackedClips
 from filmstrip.dataset.rows import VideoRow, is_there
 from filmstrip.errors import NoVideoError
 
+_Stamp = tuple[int, int, int, int]
+"""A file's inode, size and times of change: equal stamps mean equal bytes."""
+
+# File systems count time in ticks of some milliseconds: two changes within one look like one.
+_TICK_NANOSECONDS = 100_000_000
+
+_known: dict[tuple[Path, int | None, _Stamp], str] = {}
+
 
 def content_hash(row: VideoRow) -> str:
-    """A hash of the clip's bytes, whatever its name and place.
+    """Return a hash of the clip's bytes, whatever its name and place.
+
+    Each process reads a file once for this, as long as the file does not change.
 
     Raises:
         NoVideoError: the file is gone or cannot be read.
     """
+    stamp = _stamp(row.path)
+    known = _known.get((row.path, row.packed_index, stamp)) if stamp else None
+    if known is not None:
+        return known
+    content = _read_hash(row)
+    if stamp and time.time_ns() - stamp[-1] > _TICK_NANOSECONDS:
+        _known[row.path, row.packed_index, stamp] = content
+    return content
+
+
+def packed_clips(path: Path) -> PackedClips:
+    """The clips of a packed file, which is opened once."""
+    return _open_packed(path, _stamp(path))
+
+
+@lru_cache(maxsize=4)
+def _open_packed(path: Path, stamp: _Stamp | None) -> PackedClips:
+    del stamp  # part of the cache's key: a file that has changed is opened again
+    return PackedClips(path)
+
+
+def _read_hash(row: VideoRow) -> str:
     digest = hashlib.blake2b(digest_size=20)
     if row.packed_index is not None:
         frames = np.ascontiguousarray(packed_clips(row.path)[row.packed_index])
@@ -34,10 +67,12 @@ def content_hash(row: VideoRow) -> str:
         raise _unreadable(row.path, error.strerror) from error
 
 
-@lru_cache(maxsize=4)
-def packed_clips(path: Path) -> PackedClips:
-    """The clips of a packed file, which is opened once."""
-    return PackedClips(path)
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _unreadable(path: Path, reason: str | None) -> NoVideoError:

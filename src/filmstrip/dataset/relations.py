@@ -6,14 +6,15 @@ bytes, videos that show the same moments, and videos of which one goes on where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from filmstrip.cache import Cache
 from filmstrip.dataset.content import content_hash
 from filmstrip.dataset.doctor.continuation import find_continuations
 from filmstrip.dataset.doctor.duplicates import clusters, find_near_duplicates
+from filmstrip.dataset.doctor.fingerprints import Fingerprint
 from filmstrip.dataset.doctor.glance import glance_at
 from filmstrip.dataset.doctor.second_look import confirmed, goes_on
 from filmstrip.dataset.index import VideoIndex
@@ -56,12 +57,14 @@ class Relations:
         checked: what was looked for, names of ``CHECKS``.
         num_compared: how many different clips were compared by what they show.
         num_unseen: how many could not be, because they cannot be decoded or are arrays.
+        fingerprints: of the clips that were compared by what they show, by content.
     """
 
     found: tuple[Relation, ...] = ()
     checked: tuple[str, ...] = ("groups",)
     num_compared: int = 0
     num_unseen: int = 0
+    fingerprints: Mapping[str, Fingerprint] = field(default_factory=dict, compare=False, repr=False)
 
     def told(self) -> str:
         """One sentence on what was found, or was not looked for."""
@@ -127,7 +130,8 @@ def find_relations(
         if goes_on(a, b)
     ]
     num_unseen = len(contents) - len(seen)
-    return Relations(tuple(found), tuple(CHECKS), len(seen), num_unseen)
+    fingerprints = {contents[path]: one for path, one in seen.items()}
+    return Relations(tuple(found), tuple(CHECKS), len(seen), num_unseen, fingerprints)
 
 
 def join_groups(index: VideoIndex, found: Iterable[Relation]) -> VideoIndex:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filmstrip.dataset.index import VideoIndex
@@ -11,6 +11,21 @@ from filmstrip.errors import DatasetError
 from filmstrip.storage import write_table
 
 _COLUMNS = ["path", "label", "group", "split"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a table of splits says of a clip.
+
+    Attributes:
+        label: the name of its class.
+        group: the group that stays on one side.
+        split: ``train``, ``val`` or ``test``.
+    """
+
+    label: str
+    group: str
+    split: str
 
 
 def write_splits(index: VideoIndex, path: Path) -> None:
@@ -73,6 +88,15 @@ def read_splits(
     num_groups = len({row.group for row in rows})
     grouping = f"{len(rows)} clips in {num_groups} groups, as written in {path.name}"
     return replace(index, rows=rows, grouping=grouping)
+
+
+def read_sides(path: Path) -> dict[str, Side]:
+    """Return the label, group and split of each clip that the file names.
+
+    Raises:
+        DatasetError: the file is missing or no splits file.
+    """
+    return {row["path"]: Side(row["label"], row["group"], row["split"]) for row in _read(path)}
 
 
 def _read(path: Path) -> list[dict[str, str]]:

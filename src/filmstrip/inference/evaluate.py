@@ -1,27 +1,34 @@
-"""A finished run measured again: on its own split, or on other labelled videos."""
+"""A finished run measured again: on its own split, or on other labelled videos.
+
+Of other videos, those that the model has learnt from are recognised and left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from filmstrip.cache import Cache
+from filmstrip.dataset.clip_table import clips_of, counted_clips, first_of, read_clips
 from filmstrip.dataset.index import VideoIndex, open_index
 from filmstrip.dataset.rows import SkippedFile
 from filmstrip.dataset.split_file import read_splits
 from filmstrip.errors import DatasetError
 from filmstrip.evaluation.calibration import is_answered
-from filmstrip.evaluation.metrics import Metrics, evaluate
+from filmstrip.evaluation.metrics import evaluate
 from filmstrip.features.choice import EngineChoice
 from filmstrip.features.engine import Engine
 from filmstrip.features.extract import Extractor
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
+from filmstrip.inference.leak_check import LeakCheck
 from filmstrip.model.classifier import VideoClassifier, load_classifier, probabilities
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder
@@ -34,23 +41,28 @@ def evaluate_run(
     cache: Path | None = None,
     reporter: Reporter | None = None,
     engine: str = "auto",
-) -> tuple[Metrics, list[SkippedFile]]:
+    allow_leak: bool = False,
+    near_duplicates: bool = True,
+) -> tuple[dict[str, Any], list[SkippedFile]]:
     """Measure the classifier of ``run``.
 
     Args:
         run: a run folder; with ``data``, a model folder will do. Of a run with folds, each fold's
             classifier answers its own clips, and the answers are pooled.
-        data: other labelled videos; the run's own if not given.
+        data: other labelled videos, or the run's own in another place; if not given, the run's own.
         split: which part: ``train``, ``val`` or ``test``; data without splits is taken whole.
         cache: the feature cache; ``default_cache()`` if not given.
         reporter: hears of progress.
         engine: how a frozen backbone is run; ``auto`` measures what is fastest.
+        allow_leak: with ``data``, also measure clips that the model has learnt from.
+        near_duplicates: with ``data``, decode the clips to recognise copies that were encoded
+            again, and pieces of recordings.
 
     Returns:
-        The figures, and what could not be read.
+        The metrics, with what is known of leaks as ``leaks``, and what could not be read.
 
     Raises:
-        FilmstripError: no such run, split or data.
+        FilmstripError: no such run, split or data, or the model has learnt from all clips.
     """
     reporter = reporter or Reporter()
     places = Cache.at(cache)
@@ -58,19 +70,27 @@ def evaluate_run(
     choice = EngineChoice(engine, places.engines, reporter.note)
     if data is not None:
         classifier = load_classifier(run)
-        parts = [(classifier, _labelled_as(classifier, open_index(data), split))]
+        index = _labelled_as(classifier, open_index(data), split)
+        check = LeakCheck(run, data, split, allow_leak, near_duplicates)
+        index, leaks = check.apply(index, places, reporter)
+        parts = [(classifier, index)]
     else:
         folder = RunFolder(run)
         request = folder.request()
+        leaks = folder.leaks()
         if split == "val" and request.recipe.training.refit:
             reporter.note(
                 "WARNING: training.refit: the model has learnt from the validation part, too. "
                 "metrics.json has the figures of one that had not."
             )
-        index = folder.without_skipped(request.open_index())
+        folders = folder.folds or [folder]
+        with _told_of_new_place(run):
+            index = folder.without_skipped(request.open_index())
+            own = [read_splits(part.splits_file, index) for part in folders]
+        _note_edited(folder, index, split, reporter)
         parts = [
-            (load_classifier(part.path), _own_split(part, index, split))
-            for part in folder.folds or [folder]
+            (load_classifier(part.path), _part(part, whole, split))
+            for part, whole in zip(folders, own, strict=True)
         ]
     probs, labels, answered = [], [], []
     groups: list[str] = []
@@ -90,12 +110,44 @@ def evaluate_run(
         groups=groups,
         answered=np.concatenate(answered),
     )
-    return metrics, skipped
+    return {"leaks": leaks, **metrics}, skipped
 
 
-def _own_split(folder: RunFolder, index: VideoIndex, split: str) -> VideoIndex:
+@contextmanager
+def _told_of_new_place(run: Path) -> Iterator[None]:
+    """Add to an error in the run's own data that it may have been moved, and what to do then."""
+    try:
+        yield
+    except DatasetError as error:
+        raise DatasetError(
+            error.given,
+            error.expected,
+            f"{error.remedy.rstrip('.')}; or, if the videos were moved, give their new place: "
+            f"filmstrip evaluate {run} NEW_PLACE. Clips that the model has learnt from are "
+            "recognised and left out.",
+        ) from error
+
+
+def _note_edited(folder: RunFolder, index: VideoIndex, split: str, reporter: Reporter) -> None:
+    """Warn where clips are not those that the run had, though they have their names."""
+    if not folder.clips_file.is_file():
+        return
+    stored = read_clips(folder.clips_file)
+    edited = [
+        name
+        for name, clip in clips_of(index).items()
+        if name in stored and clip.content and stored[name].content not in ("", clip.content)
+    ]
+    if edited:
+        reporter.note(
+            f"WARNING: {counted_clips(edited)} of the run's data were edited since it was trained: "
+            f"{first_of(edited)}. The metrics on {split} are those of the clips as they are now."
+        )
+
+
+def _part(folder: RunFolder, index: VideoIndex, split: str) -> VideoIndex:
     """The clips that the run had in ``split``; those that it could not read are not among them."""
-    chosen = read_splits(folder.splits_file, index).subset(split)
+    chosen = index.subset(split)
     if not chosen.rows:
         raise DatasetError(
             f"{folder.splits_file}: no clip is in the split {split!r}",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from filmstrip.dataset.clip_table import counted_clips, first_of, read_clips
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.errors import RunError
 from filmstrip.evaluation.calibration import is_answered
@@ -140,4 +141,24 @@ def paired_predictions(
             "two runs on the same labels",
             "train both on the same data again.",
         )
+    edited = _edited(first, second, of_first)
+    if edited:
+        raise RunError(
+            f"{first.path} and {second.path}: {counted_clips(edited)} of {len(of_first)} were "
+            f"edited between the two: {first_of(edited)}",
+            "two runs that were measured on the same clips",
+            "train both on the same data again.",
+        )
     return [(answer, of_second[name]) for name, answer in of_first.items()]
+
+
+def _edited(first: RunFolder, second: RunFolder, names: Iterable[str]) -> list[str]:
+    """The clips that were edited between two runs, as far as both know their contents."""
+    if not (first.clips_file.is_file() and second.clips_file.is_file()):
+        return []  # one of them is of an older version
+    clips, others = read_clips(first.clips_file), read_clips(second.clips_file)
+    return [
+        name
+        for name in names
+        if name in clips and name in others and clips[name].content != others[name].content
+    ]

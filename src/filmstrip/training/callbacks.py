@@ -93,6 +93,15 @@ class Checkpoints(Checkpoint):
         self.monitor = monitor
         self.lowest = math.inf
 
+    def remove(self) -> None:
+        """Remove both, so that none of an earlier attempt is taken for one of this training.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.best.unlink(missing_ok=True)
+        self.last.unlink(missing_ok=True)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, _module: pl.LightningModule) -> None:
         """Write them; of epochs with equal figures the first is the best."""
         figure = -float(trainer.current_epoch)

@@ -6,12 +6,13 @@ it costs an hour, and before the run folder exists.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filmstrip.cache import Cache
+from filmstrip.dataset.doctor.fingerprints import Fingerprint
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.leaks import LeakingPair, leak_record, leaking_pairs, refuse
 from filmstrip.dataset.relations import (
@@ -114,6 +115,12 @@ class Division:
         once = list({(pair.first, pair.second): pair for pair in pairs}.values())
         checked = self.relations.checked
         return leak_record(once, checked, self._allows_leaks, MOST_PAIRS_RECORDED)
+
+    def take_fingerprints(self) -> Mapping[str, Fingerprint]:
+        """Return the clips' fingerprints by content, once: they need not stay in memory."""
+        found = self.relations.fingerprints
+        self.relations = replace(self.relations, fingerprints={})
+        return found
 
     @property
     def _allows_leaks(self) -> bool:

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from filmstrip.training.callbacks import (
     ResumableEarlyStopping,
     WholeFiles,
 )
+from filmstrip.training.checkpoint import checkpoint_fault
 from filmstrip.training.clock import CLOCK_FILE, Clock
 from filmstrip.training.learner import Learner
 from filmstrip.training.reporter import Advance
@@ -41,6 +42,7 @@ def fit(
     folder: Path,
     resume: bool,
     advance: Advance,
+    note: Callable[[str], None] = lambda _sentence: None,
 ) -> None:
     """Train, and leave the weights of the best epoch in ``learner.network``.
 
@@ -52,8 +54,10 @@ def fit(
         training: how.
         folder: gets ``checkpoints/best.ckpt`` and ``last.ckpt``, ``history.csv``,
             ``training_time.json``, ``logs/``.
-        resume: go on from ``last.ckpt`` where there is one.
+        resume: go on from ``last.ckpt`` where there is one. If a checkpoint is damaged, the
+            training starts again from its first epoch, which gives the same weights.
         advance: called after each epoch.
+        note: hears that a checkpoint is damaged.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the last whole epoch is kept, ``resume`` goes on from it.
@@ -91,24 +95,42 @@ def fit(
             log_every_n_steps=1,
             devices=1,
         )
-        checkpoint = checkpoints.last if resume and checkpoints.last.is_file() else None
+        goes_on = resume and _can_go_on(checkpoints, learner, note)
+        if not goes_on:
+            checkpoints.remove()
         with _interruptible(interruption):
             trainer.fit(
                 learner,
                 training_batches,
                 validation_batches,
-                ckpt_path=checkpoint,
+                ckpt_path=checkpoints.last if goes_on else None,
                 weights_only=True,
             )
     _load(learner, checkpoints.best)
 
 
+def _can_go_on(checkpoints: Checkpoints, learner: Learner, note: Callable[[str], None]) -> bool:
+    """Whether there is a last checkpoint, and it and that of the best epoch are sound."""
+    if not checkpoints.last.is_file():
+        return False
+    for path, kind in ((checkpoints.last, "last"), (checkpoints.best, "best")):
+        fault = checkpoint_fault(path, learner.state_dict(), is_whole=kind == "last")
+        if fault is not None:
+            note(
+                f"WARNING: {path} {fault}. This training starts again from its first epoch and "
+                "ends with the same weights as without the interruption."
+            )
+            return False
+    return True
+
+
 def _load(learner: Learner, checkpoint: Path) -> None:
-    if not checkpoint.is_file():
+    fault = checkpoint_fault(checkpoint, learner.state_dict())
+    if fault is not None:
         raise RunError(
-            f"{checkpoint}: is gone, though the training has ended",
+            f"{checkpoint}: {fault}, though the training has ended",
             "the checkpoint of the best epoch",
-            "train again into another folder.",
+            "run the same command with --resume: the training starts again from its first epoch.",
         )
     learner.load_state_dict(
         torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]

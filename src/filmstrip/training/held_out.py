@@ -46,7 +46,10 @@ def held_out_logits(
     """
     kept = folder / "logits.npy"
     if kept.is_file():
-        return torch.from_numpy(np.load(kept))
+        known = _read(kept, (len(index), len(index.class_names)))
+        if known is not None:
+            return known
+        reporter.note(f"WARNING: {kept} is damaged. Its trainings are done again.")
     try:
         parts = fold_splits(index, num_folds, seed, val_fraction=0.0)
     except DatasetError:
@@ -66,3 +69,14 @@ def held_out_logits(
     for number in range(1, num_folds + 1):
         shutil.rmtree(folder / str(number) / "checkpoints", ignore_errors=True)
     return logits
+
+
+def _read(path: Path, shape: tuple[int, int]) -> Tensor | None:
+    """Logits that were kept; None if they are damaged."""
+    try:
+        logits = np.load(path, allow_pickle=False)
+    except (EOFError, ValueError):
+        return None
+    if not isinstance(logits, np.ndarray) or (logits.shape, logits.dtype) != (shape, np.float32):
+        return None
+    return torch.from_numpy(logits)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from filmstrip.dataset.leaks import counted
+from filmstrip.training.begun import check_same_clips
 from filmstrip.training.reporter import Reporter
-from filmstrip.training.run_folder import TrainingRequest
+from filmstrip.training.run_folder import RunFolder, TrainingRequest
 from filmstrip.training.train import train
 
 
@@ -84,4 +85,5 @@ def measure_leak(
         reporter.note(f"Under a {division} split:")
         asked = request.model_copy(update={"division": division})
         found.append(train(asked, out / division, True, cache, reporter, engine))
+    check_same_clips([RunFolder(out / "random"), RunFolder(out / "grouped")], "measurement", False)
     return LeakMeasure(*found)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
@@ -91,7 +92,12 @@ def pretrain(
     """
     finished = folder / "backbone.safetensors"
     if resume and finished.is_file():
-        return load_file(finished)
+        try:
+            return load_file(finished)
+        except SafetensorError:
+            reporter.note(
+                f"WARNING: {finished} is damaged. The pretraining goes on from its last checkpoint."
+            )
     torch.manual_seed(training.seed)
     whole = spec.model_copy(update={"trainable": -1})
     backbone = build_backbone(whole, input_size)
@@ -116,6 +122,7 @@ def pretrain(
             folder,
             resume,
             advance,
+            reporter.note,
         )
     trained = backbone.trunk.state_dict()
     state = {name: tensor.contiguous() for name, tensor in trained.items()}

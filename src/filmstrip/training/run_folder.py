@@ -5,6 +5,8 @@ RUN/
   metrics.json      the figures
   history.csv       loss and accuracy of each epoch
   training_time.json  how long these took
+  clips.csv         the clips that the run was begun with, with a hash of each one's bytes
+  fingerprints.npz  small pictures of them, by which copies are recognised
   splits.csv        which clip was on which side
   predictions.csv   the answer to each clip
   skipped.csv       what was left out, and why
@@ -75,6 +77,16 @@ class RunFolder:
     def splits_file(self) -> Path:
         """Which clip was on which side."""
         return self.path / "splits.csv"
+
+    @property
+    def clips_file(self) -> Path:
+        """The clips that the run was begun with; a run of an older version has no such file."""
+        return self.path / "clips.csv"
+
+    @property
+    def fingerprints_file(self) -> Path:
+        """Small pictures of these clips, by which copies are recognised."""
+        return self.path / "fingerprints.npz"
 
     @property
     def predictions_file(self) -> Path:
@@ -261,18 +273,25 @@ class RunFolder:
         Raises:
             RunError: the run has not come so far as to know.
         """
+        return index.without(index.root / name for name in self.names_left_out())
+
+    def names_left_out(self) -> list[str]:
+        """Return the paths in ``skipped.csv``, as they are written there.
+
+        Raises:
+            RunError: the run has not come so far as to know.
+        """
         try:
             with self.skipped_file.open(
                 encoding="utf-8", errors="surrogateescape", newline=""
             ) as file:
-                skipped = [index.root / row["path"] for row in csv.DictReader(file)]
+                return [row["path"] for row in csv.DictReader(file)]
         except (OSError, KeyError, csv.Error) as error:
             raise RunError(
                 f"{self.path}: is an unfinished run (no readable {self.skipped_file.name})",
                 "a finished run",
                 "finish it with 'filmstrip train' and --resume.",
             ) from error
-        return index.without(skipped)
 
 
 def _shortest(path: Path, root: Path) -> str:

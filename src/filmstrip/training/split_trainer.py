@@ -180,6 +180,7 @@ class SplitTrainer:
                 path,
                 self.resume,
                 advance,
+                self.reporter.note,
             )
 
     def _class_weights(self, index: VideoIndex) -> Tensor | None:

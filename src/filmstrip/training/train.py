@@ -8,16 +8,17 @@ from typing import Any
 import torch
 
 from filmstrip.cache import Cache
+from filmstrip.dataset.clip_table import clips_of
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.leaks import LeakingPair, write_leaks
 from filmstrip.dataset.lost import check_no_class_is_lost
 from filmstrip.dataset.rows import left_out_summary
 from filmstrip.dataset.split import missing_classes
-from filmstrip.dataset.split_file import write_splits
 from filmstrip.features.choice import EngineChoice
 from filmstrip.features.engine import Engine
 from filmstrip.features.extract import Extractor
 from filmstrip.features.extraction import Extraction
+from filmstrip.features.fingerprint import fingerprint
 from filmstrip.features.fitting import fitted_recipe
 from filmstrip.features.source import ClipReader
 from filmstrip.features.store import FeatureStore
@@ -27,6 +28,15 @@ from filmstrip.model.weights import load_backbone
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import locked
 from filmstrip.training.answers import Answers
+from filmstrip.training.begun import (
+    check_backbone,
+    check_clips,
+    check_readable,
+    has_splits,
+    keep_clips,
+    keep_splits,
+    note_changes,
+)
 from filmstrip.training.division import Division
 from filmstrip.training.feasibility import check_divisible, check_sides
 from filmstrip.training.pretrain import FrameParts, pretrain
@@ -64,10 +74,11 @@ def train(
     with locked(out):
         folder = RunFolder(out)
         folder.check(request, resume)
+        reporter = reporter or Reporter()
         finished = folder.metrics()
         if finished is not None:
+            note_changes(folder, request, reporter)
             return finished
-        reporter = reporter or Reporter()
         run = _Run(request, Cache.at(cache), engine, resume, reporter)
         return run.fill(folder)
 
@@ -97,6 +108,8 @@ class _Run:
         index = self.request.wanted_index()
         for sentence in index.summary():
             self.reporter.note(sentence)
+        clips = clips_of(index)
+        check_clips(folder, clips, self.reporter)
         # All that can be known without decoding is checked first: the comparison takes long.
         check_divisible(self.request, index)
         backbone, origin = self._load_backbone()
@@ -109,21 +122,54 @@ class _Run:
         self.trainer = SplitTrainer(self.recipe, self.store, self.resume, self.reporter)
         # Not before: a mistyped path or name leaves no run behind that bars the next attempt.
         folder.start(self.request, self.recipe.fixed_sampling)
+        check_backbone(folder, fingerprint(backbone))
+        keep_clips(folder, clips, division.take_fingerprints())
         extraction = self._extract(index, engine)
         inputs = Inputs(backbone, origin, extraction)
-        index = index.leaving_out(inputs.extraction.skipped)
+        index = self._leave_out_unreadable(folder, index, extraction)
+        folds = division.folds(index) if self.request.num_folds else []
+        whole = division.all_but_val(index) if folds else division.split(index)
+        # All splits are written or compared before anything is trained.
+        for number, part in enumerate(folds, start=1):
+            self._keep_splits(folder.fold(number), part)
+        self._keep_splits(folder, whole)
+        answers = []
+        for number, part in enumerate(folds, start=1):
+            self.reporter.note(f"Fold {number} of {len(folds)}")
+            fold = folder.fold(number)
+            answers.append(self._run_part(fold, part, inputs))
+            self._publish(fold, answers[-1:], answers[-1].spec, division)
+        if folds:
+            self.reporter.note("All clips, for the model to use")
+        used = self._run_part(folder, whole, inputs)
+        return self._publish(folder, answers or [used], used.spec, division)
+
+    def _leave_out_unreadable(
+        self, folder: RunFolder, index: VideoIndex, extraction: Extraction
+    ) -> VideoIndex:
+        """Return the clips that are trained on; a run that has begun leaves out what it left out.
+
+        Raises:
+            RunError: a clip that the run was begun with cannot be read now.
+            DatasetError: a class is lost, and that is not allowed.
+        """
+        if has_splits(folder):
+            index = folder.without_skipped(index)
+            check_readable(folder, index, extraction.skipped)
+            if left_out := folder.names_left_out():
+                self.reporter.note(
+                    f"{len(left_out)} files were left out when the run was begun; "
+                    f"{folder.skipped_file} names each file."
+                )
+            return index
+        index = index.leaving_out(extraction.skipped)
         check_no_class_is_lost(index, self.request.allow_missing_classes)
         folder.write_skipped(index.root, index.skipped)
         if index.skipped:
             self.reporter.note(
-                f"{left_out_summary(index.skipped)} {folder.path / 'skipped.csv'} names each file."
+                f"{left_out_summary(index.skipped)} {folder.skipped_file} names each file."
             )
-        if self.request.num_folds:
-            answers, used = self._run_folds(folder, index, inputs, division)
-        else:
-            used = self._run_part(folder, division.split(index), inputs)
-            answers = [used]
-        return self._publish(folder, answers, used.spec, division)
+        return index
 
     def _publish(
         self, folder: RunFolder, answers: list[Answers], spec: ClassifierSpec, division: Division
@@ -134,21 +180,6 @@ class _Run:
             write_leaks(folder.leaks_file, leaks)
         request = self.request.model_copy(update={"recipe": self.recipe})
         return publish(folder, request, answers, spec, division.record(leaks))
-
-    def _run_folds(
-        self, folder: RunFolder, index: VideoIndex, inputs: Inputs, division: Division
-    ) -> tuple[list[Answers], Answers]:
-        """A classifier for each fold, which give the figures, and one from all clips, for use."""
-        folds = division.folds(index)
-        answers = []
-        for number, part in enumerate(folds, start=1):
-            self.reporter.note(f"Fold {number} of {len(folds)}")
-            fold = folder.fold(number)
-            answers.append(self._run_part(fold, part, inputs))
-            self._publish(fold, answers[-1:], answers[-1].spec, division)
-        self.reporter.note("All clips, for the model to use")
-        used = self._run_part(folder, division.all_but_val(index), inputs)
-        return answers, used
 
     def _fitted_recipe(self, folder: RunFolder, index: VideoIndex) -> Recipe:
         """The recipe with the sampling that fits the clips; a resumed run keeps the one it has."""
@@ -189,12 +220,15 @@ class _Run:
         with self.reporter.phase(title, len(index)) as advance:
             return extractor.run(index.rows, advance)
 
-    def _run_part(self, folder: RunFolder, index: VideoIndex, inputs: Inputs) -> Answers:
-        """Train on one split, which is written down first."""
+    def _keep_splits(self, folder: RunFolder, index: VideoIndex) -> None:
+        """Check that a split can be learnt from, and write it or compare it with the run's own."""
         check_sides(index)
+        keep_splits(folder, index)
+
+    def _run_part(self, folder: RunFolder, index: VideoIndex, inputs: Inputs) -> Answers:
+        """Train on one split."""
         for split, classes in missing_classes(index).items():
             self.reporter.note(f"{split} has no clip of {', '.join(classes[:5])}.")
-        write_splits(index, folder.splits_file)
         if self._must_pretrain:
             inputs = self._pretrained(folder, index, inputs)
         return self.trainer.run(folder, index, inputs)

@@ -1,7 +1,12 @@
 """Grid and random search over a recipe's settings, judged on the validation part only.
 
-Every trial has the same split and the same cached features. The best trial's test figures are
-then those of one choice made without the test part.
+Every trial has the same clips, the same split and the same cached features. The best trial's test
+figures are then those of one choice made without the test part.
+
+OUT/
+  clips.csv       the clips that the search was begun with
+  trials/1, 2, …  a run folder for each trial
+  trials.csv      the trials, best first
 """
 
 from __future__ import annotations
@@ -14,9 +19,13 @@ from typing import Any, Literal
 import yaml
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
-from filmstrip.errors import RecipeError
+from filmstrip.dataset.clip_table import changed_clips, clips_of, read_clips, write_clips
+from filmstrip.dataset.index import VideoIndex
+from filmstrip.errors import RecipeError, RunError
 from filmstrip.recipes.catalogue import override
+from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import locked, write_table
+from filmstrip.training.begun import changes_since, check_same_clips
 from filmstrip.training.feasibility import check_divisible
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
@@ -99,27 +108,62 @@ def tune(
         The trials, best validation accuracy first (of equal ones the lower loss).
 
     Raises:
-        FilmstripError: as ``train`` does; an override or a split that cannot be made, before the
-            first trial.
+        FilmstripError: as ``train`` does. Before the first trial: an override that does not exist
+            or changes the split; a split that cannot be made; clips that are not those that the
+            search was begun with.
     """
     reporter = reporter or Reporter()
     # Every override is checked before the first trial costs time.
     recipes = [override(request.recipe, overrides) for overrides in trials]
+    for overrides, recipe in zip(trials, recipes, strict=True):
+        _check_same_split(request.recipe, recipe, overrides)
     index = request.wanted_index()
     for recipe in recipes:
         changed = request.model_copy(update={"recipe": recipe})
         check_divisible(changed, index, can_choose_folds=False)
     finished = []
     with locked(out):
+        runs = [RunFolder(out / "trials" / str(number + 1)) for number in range(len(trials))]
+        _check_clips(out, [run for run in runs if run.request_file.is_file()], index)
         for number, (overrides, recipe) in enumerate(zip(trials, recipes, strict=True), start=1):
             reporter.note(f"Trial {number} of {len(trials)}: {', '.join(overrides)}")
-            run = RunFolder(out / "trials" / str(number))
+            run = runs[number - 1]
             changed = request.model_copy(update={"recipe": recipe})
             val = train(changed, run.path, True, cache, reporter)["val"]
+            check_same_clips([runs[0], run], "search")
             finished.append(Trial(number, overrides, run.path, val["accuracy"], val["loss"]))
             finished.sort(key=lambda trial: (-trial.val_accuracy, trial.val_loss))
             _write(out / "trials.csv", finished)
     return finished
+
+
+def _check_same_split(base: Recipe, recipe: Recipe, overrides: Sequence[str]) -> None:
+    """Refuse settings that change the split: validation sets that differ cannot be compared."""
+    if (recipe.training.seed, recipe.split) != (base.training.seed, base.split):
+        raise RecipeError(
+            f"--try {', '.join(overrides)}: changes the split",
+            "trials that are judged on the same validation clips",
+            "leave training.seed and split.* out of --try. To measure several seeds, use "
+            "'filmstrip compare --seeds 3'.",
+        )
+
+
+def _check_clips(out: Path, begun: Sequence[RunFolder], index: VideoIndex) -> None:
+    """Check that the clips are those that the search was begun with, or store them."""
+    clips = clips_of(index)
+    stored = out / "clips.csv"
+    places = [(stored, changed_clips(read_clips(stored), clips))] if stored.is_file() else []
+    places += [(run.path, changes_since(run, clips)) for run in begun]
+    for place, changes in places:
+        if changes:
+            raise RunError(
+                f"{place}: the data has changed since the search was begun: {'; '.join(changes)}",
+                "the same clips for every trial of a search",
+                "restore them, or search in another --out. Features are cached, so unchanged clips "
+                "are not decoded again.",
+            )
+    if not stored.is_file():
+        write_clips(stored, clips)
 
 
 def _write(path: Path, trials: Sequence[Trial]) -> None:

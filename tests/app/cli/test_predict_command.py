@@ -75,9 +75,11 @@ def test_an_answer_below_the_threshold_says_that_the_model_abstains(
 def test_evaluate_says_how_many_clips_the_model_answers(
     filmstrip: Filmstrip, wary_model: Path, finished_run: RunFolder, videos: Path
 ) -> None:
-    shown = filmstrip("evaluate", wary_model, videos)
+    shown = filmstrip("evaluate", wary_model, videos, "--allow-leak")
     assert "sure enough to answer 0.0 % of the test clips." in shown.stdout
-    assert "sure enough" not in filmstrip("evaluate", finished_run.model, videos).stdout
+    sure = filmstrip("evaluate", finished_run.model, videos, "--allow-leak")
+    assert sure.exit_code == 0
+    assert "sure enough" not in sure.stdout
 
 
 @pytest.mark.parametrize("top", [1, 2])

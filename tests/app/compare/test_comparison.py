@@ -189,8 +189,8 @@ def test_files_that_some_rung_cannot_read_are_left_out_for_all_beside_the_quaran
     assert compare_recipes(ladder, Reporter()) == comparison
 
 
-def test_data_that_changes_is_noticed_before_anything_is_trained_and_named(
-    rungs: list[Rung], own_videos: Path, cache: Path, tmp_path: Path
+def test_data_that_changed_is_refused_before_features_are_taken(
+    rungs: list[Rung], own_videos: Path, cache: Path, tmp_path: Path, listener: Any
 ) -> None:
     def ladder(chosen: list[Rung]) -> Ladder:
         return make_ladder(tmp_path / "ladder", chosen, own_videos, cache, num_seeds=1)
@@ -199,27 +199,31 @@ def test_data_that_changes_is_noticed_before_anything_is_trained_and_named(
     before = written(ladder(rungs))
     up = own_videos / "up"
     shutil.copy(up / "up_1.mp4", up / "up_9.mp4")
-    with pytest.raises(DatasetError, match="up_9"):
-        compare_recipes(ladder(rungs), Reporter())
+    with pytest.raises(RunError, match=r"1 clip added \(up/up_9\.mp4\)"):
+        compare_recipes(ladder(rungs), listener)
     (up / "up_9.mp4").unlink()
-    (up / "up_1.mp4").write_bytes(b"no video")
-    with pytest.raises(RunError, match=r"up_1\.mp4: the comparison was begun with it"):
-        compare_recipes(ladder(rungs), Reporter())
+    shutil.copy(up / "up_1.mp4", up / "up_2.mp4")
+    with pytest.raises(RunError, match=r"1 clip edited \(up/up_2\.mp4\)"):
+        compare_recipes(ladder(rungs), listener)
+    assert listener.phases == []
     assert written(ladder(rungs)) == before
 
 
+@pytest.mark.parametrize(("source", "change"), [("up_1", "added"), ("up_2", "edited")])
 def test_data_that_changes_meanwhile_is_noticed(
-    rungs: list[Rung], own_videos: Path, cache: Path, tmp_path: Path
+    rungs: list[Rung], own_videos: Path, cache: Path, tmp_path: Path, source: str, change: str
 ) -> None:
-    class AddsClip(Reporter):
+    target = own_videos / "up" / ("up_9.mp4" if change == "added" else "up_1.mp4")
+
+    class ChangesClip(Reporter):
         def note(self, text: str) -> None:
             if text.startswith("Run 2"):
-                shutil.copy(own_videos / "up" / "up_1.mp4", own_videos / "up" / "up_9.mp4")
+                shutil.copy(own_videos / "up" / f"{source}.mp4", target)
 
     pair = [rungs[1], replace(rungs[1], name="again")]
     ladder = make_ladder(tmp_path / "ladder", pair, own_videos, cache, num_seeds=1)
-    with pytest.raises(RunError, match="its splits are not those of"):
-        compare_recipes(ladder, AddsClip())
+    with pytest.raises(RunError, match=rf"clips or splits are not those of.*1 clip {change}"):
+        compare_recipes(ladder, ChangesClip())
 
 
 def test_what_cannot_end_well_is_refused_before_anything_is_extracted(

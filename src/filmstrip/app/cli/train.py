@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -131,22 +131,46 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="Which part: train, val or test.")] = "test",
     engine: EngineOption = "auto",
+    allow_leak: Annotated[
+        bool,
+        typer.Option(
+            "--allow-leak",
+            help="Also measure videos that the model has learnt from, and mark all metrics as "
+            "leaky. By default such videos are left out.",
+        ),
+    ] = False,
+    near_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--near-duplicates/--no-near-duplicates",
+            help="Decode other videos to recognise copies of training clips that were encoded "
+            "again, and pieces of their recordings.",
+        ),
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
     ] = False,
 ) -> None:
-    """Measure a finished run again, on its own split or on other labelled videos."""
+    """Measure a finished run again, on its own split or on other labelled videos.
+
+    Other videos may be the run's own in another place: those that the model was trained or
+    calibrated on are recognised by their content and left out.
+    """
     from filmstrip.app.cli.console import ConsoleReporter, messages, show_json
     from filmstrip.app.cli.figures import print_part
     from filmstrip.inference.evaluate import evaluate_run
-    from filmstrip.training.run_folder import RunFolder
 
-    measured, skipped = evaluate_run(run, data, split, reporter=ConsoleReporter(), engine=engine)
+    metrics, skipped = evaluate_run(
+        run,
+        data,
+        split,
+        reporter=ConsoleReporter(),
+        engine=engine,
+        allow_leak=allow_leak,
+        near_duplicates=near_duplicates,
+    )
     for file in skipped:
         messages.print(f"Left out: {' '.join(file.reason.split())}", soft_wrap=True)
-    # Other data was not split by the run: what its own split lets through says nothing about them.
-    leaks = RunFolder(run).leaks() if data is None else {}
-    metrics: dict[str, Any] = {"leaks": leaks, **measured} if leaks else dict(measured)
     if as_json:
         show_json({"split": split, **metrics})
     else:

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filmstrip.app.compare.rungs import Rung
+from filmstrip.dataset.clip_table import clips_of
 from filmstrip.dataset.doctor.quarantine import QUARANTINED, leave_out, write_quarantine
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.lost import check_no_class_is_lost
-from filmstrip.dataset.split_file import read_splits
 from filmstrip.errors import RunError
 from filmstrip.inference.extract import ExtractedVideos, extract_videos
+from filmstrip.training.begun import changes_since, check_same_clips
 from filmstrip.training.feasibility import check_divisible
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
@@ -102,10 +103,13 @@ class Ladder:
                 cannot be reached; there are too few groups for the folds.
         """
         self._check_folder()
+        begun = []
         for rung in self.rungs:
             for seed, run in enumerate(self.runs(rung)):
                 if run.request_file.is_file():
                     self._check_unchanged(run, self.request_for(rung, seed))
+                    begun.append(run)
+        self._check_clips(begun)
         for rung in self.rungs:
             rung.check_weights()
         for seed in range(self.num_seeds):
@@ -136,7 +140,6 @@ class Ladder:
             if row.path.resolve() in each.unreadable
         }
         self._leave_out(index, reasons)
-        self._check_clips()
         return found
 
     def train(self, reporter: Reporter) -> None:
@@ -149,7 +152,7 @@ class Ladder:
             reporter.note(f"Run {number} of {num_runs}: {rung.name}, seed {seed} ({state})")
             request = self.request_for(rung, seed)
             train(request, run.path, True, self.cache, reporter, self.engine)
-            self._check_same_splits(run, self.run(self.rungs[0], seed))
+            check_same_clips([self.run(self.rungs[0], seed), run], "comparison")
 
     def _check_folder(self) -> None:
         found = {path.name for path in self.out.iterdir() if not path.name.startswith(".")}
@@ -170,23 +173,18 @@ class Ladder:
                 "ones.",
             )
 
-    def _check_same_splits(self, run: RunFolder, first: RunFolder) -> None:
-        folders = list(zip(run.folds or [run], first.folds or [first], strict=True))
-        if any(a.splits_file.read_bytes() != b.splits_file.read_bytes() for a, b in folders):
-            raise RunError(
-                f"{run.path}: its splits are not those of {first.path}",
-                "the same clips and labels for every run of a comparison",
-                "the data has changed meanwhile: compare anew in another --out.",
-            )
-
-    def _check_clips(self) -> None:
-        """See that runs which have begun know the very clips that are there now."""
-        index = self.clips()
-        for rung in self.rungs:
-            for run in self.runs(rung):
-                for part in (run, *run.folds):
-                    if part.splits_file.is_file():
-                        read_splits(part.splits_file, index)
+    def _check_clips(self, begun: Sequence[RunFolder]) -> None:
+        """Check that the clips are still those that the comparison was begun with."""
+        clips = clips_of(self.clips()) if begun else {}
+        for run in begun:
+            if changes := changes_since(run, clips):
+                raise RunError(
+                    f"{run.path}: the data has changed since the comparison was begun: "
+                    f"{'; '.join(changes)}",
+                    "the same clips and labels for every run of a comparison",
+                    "restore them, or compare in another --out. Features are cached, so unchanged "
+                    "clips are not decoded again.",
+                )
 
     def _leave_out(self, index: VideoIndex, reasons: dict[Path, str]) -> None:
         """Write the list of what all leave out; what runs have begun with stays.
