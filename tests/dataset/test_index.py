@@ -67,7 +67,7 @@ def test_a_lone_folder_is_proposed_only_if_it_holds_folders_of_videos(tmp_path: 
     with pytest.raises(DatasetError, match="fewer than two classes") as error:
         open_index(tmp_path / "data")
     inner = tmp_path / "data/videos"
-    assert error.value.remedy.startswith(f"give {inner} if the folders in it (hug, kick) are")
+    assert error.value.remedy.startswith(f"give {inner}, which holds folders of videos (hug, kick)")
     assert open_index(inner).class_names == ("hug", "kick")
 
 

@@ -101,3 +101,25 @@ def test_the_sentence_names_splits_and_classes() -> None:
     assert read_layout(folders, ROOT).sentence(folders) == (
         "dev (val), training_set (train) are splits; the folders in them are the classes: run, walk"
     )
+
+
+def test_sessions_may_hold_splits_that_hold_classes() -> None:
+    folders = [
+        (session, split, label)
+        for session in ("session1", "session2")
+        for split in ("train", "test")
+        for label in ("run", "walk")
+    ]
+    layout = read_layout(folders, ROOT)
+    place = layout.place(("session2", "test", "walk"))
+    assert (place.label, place.split, place.group) == ("walk", "test", "session2")
+
+
+def test_classes_may_hold_splits_that_hold_takes() -> None:
+    folders = [
+        (label, split, take)
+        for label in ("run", "walk")
+        for split in ("train", "test")
+        for take in ("take1", "take2")
+    ]
+    assert read_layout(folders, ROOT).levels == ("class", "split")

@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from filmstrip.dataset.folders import read_folder
+from filmstrip.dataset.folders import NoVideosError, read_folder
 from filmstrip.dataset.layout import ClassFolders
-from filmstrip.dataset.rows import Listing, SkippedFile, natural_key
+from filmstrip.dataset.rows import Listing, SkippedFile, is_there, natural_key
 from filmstrip.dataset.table import TABLE_SUFFIXES, read_table
 from filmstrip.errors import DatasetError
 
 _MOST_NAMED = 10
+_MOST_BYTES = 2**26  # a list of a million clips; larger files are something else
 _ONLY = "the only table in the folder that gives each video one label"
 
 
@@ -57,7 +58,7 @@ def read_folder_or_table(root: Path, class_folders: ClassFolders = "auto") -> Li
         )
     if isinstance(listing, Listing):
         return listing
-    raise _with_tables(listing, refused) if refused else listing
+    raise _with_tables(listing, root, refused)
 
 
 def read_videos_and_labels(root: Path, class_folders: ClassFolders = "auto") -> Listing:
@@ -88,8 +89,12 @@ def _tables(root: Path) -> tuple[dict[Path, Listing], dict[Path, str]]:
     """The tables in a folder that label its videos, and why the others do not."""
     usable: dict[Path, Listing] = {}
     refused: dict[Path, str] = {}
-    for path in sorted(root.iterdir()):
-        if path.suffix.lower() not in TABLE_SUFFIXES or path.name.startswith("."):
+    try:
+        paths = sorted(path for path in root.iterdir() if path.suffix.lower() in TABLE_SUFFIXES)
+    except OSError:
+        return usable, refused
+    for path in paths:
+        if path.name.startswith(".") or not is_there(path) or path.stat().st_size > _MOST_BYTES:
             continue
         try:
             listing = read_table(path)
@@ -118,11 +123,15 @@ def _reading(path: Path, table: Listing) -> str:
     return "; ".join(filter(None, (taken, table.reading)))
 
 
-def _with_tables(fault: DatasetError, refused: dict[Path, str]) -> DatasetError:
-    """The fault of the folders, with why no table in it can be used instead."""
-    reasons = "; ".join(list(refused.values())[:3])
-    return DatasetError(
-        f"{fault.given}; and no table in it labels the videos ({reasons})",
-        fault.expected,
-        fault.remedy,
-    )
+def _with_tables(fault: DatasetError, root: Path, refused: dict[Path, str]) -> DatasetError:
+    """The fault of the folders, with why no table in it is used and which one above it could be."""
+    given, remedy = fault.given, fault.remedy
+    if refused:
+        reasons = "; ".join(list(refused.values())[:3])
+        given = f"{given}; and no table in it labels the videos ({reasons})"
+        remedy = f"{remedy.removesuffix('.')}; or correct the table."
+    if not isinstance(fault, NoVideosError):
+        for path, table in _tables(root.parent)[0].items():
+            if any(row.path.is_relative_to(root) for row in table.rows):
+                remedy = f"give {path}, which labels these videos; or {remedy}"
+    return type(fault)(given, fault.expected, remedy)

@@ -21,7 +21,7 @@ _CLASS_FOLDERS = "a folder for each class with its videos inside, such as kick/c
 # A folder that holds nothing else is no class whose videos are missing.
 _COMPANIONS = (
     ".aac .bmp .boris .cfg .csv .db .doc .docx .eaf .flac .h5 .hdf5 .heic .htm .html .ini .ipynb "
-    ".jpeg .jpg .json .jsonl .log .m .m4a .mat .md .mp3 .npy .npz .ogg .parquet .pdf .pickle .pkl "
+    ".jpeg .jpg .json .jsonl .log .m .m4a .mat .md .mp3 .npy .npz .parquet .pdf .pickle .pkl "
     ".png .pt .pth .py .safetensors .sh .srt .svg .tif .tiff .toml .tsv .txt .vtt .wav .webp .xls "
     ".xlsx .xml .yaml .yml"
 )

@@ -194,7 +194,7 @@ def _read(data: Path, lists: Path | None, list_number: int, class_folders: Class
             f"{address}: is an address",
             "labelled videos on this machine: a folder of class folders, a CSV, or a packed .npz "
             "or .pkl",
-            "copy the videos to this machine and give their folder; addresses are for "
+            "give the path of the videos, or copy them to this machine first; addresses are for "
             "'filmstrip predict' and the other commands that answer about one video.",
         )
     if not data.exists():
@@ -264,7 +264,7 @@ def _hint_at_deeper_folder(data: Path, rows: Sequence[VideoRow]) -> str:
     if common == data or data not in common.parents or len(deeper) < 2:
         return ""
     names = ", ".join(sorted(deeper, key=natural_key)[:3])
-    return f"give {common} if the folders in it ({names}) are the classes; else "
+    return f"give {common}, which holds folders of videos ({names}); or "
 
 
 def _check_names_are_text(data: Path, labels: Iterable[str]) -> None:

@@ -146,9 +146,11 @@ class Layout:
                 words.append(f"{'the' if depth else 'The'} folders{inside} are the classes: ")
                 words[-1] += _listed(names)
             elif level == "split":
-                words.append(f"{_listed(map(self._split_words, names))}{inside} are splits")
+                what = "is a split" if len(names) == 1 else "are splits"
+                words.append(f"{_listed(map(self._split_words, names))}{inside} {what}")
             else:
-                words.append(f"{_listed(names)}{inside} are groups")
+                what = "is a group" if len(names) == 1 else "are groups"
+                words.append(f"{_listed(names)}{inside} {what}")
         return "; ".join(words)
 
     def _split_words(self, name: str) -> str:
@@ -191,8 +193,8 @@ def _levels(
         named = [tops[key] for key in sides]
         if _shared([_merged(named), _merged(others)]):
             # It may be a part of the data that would be lost, or a class called "train".
-            because = f"{_listed(named)} is named like a split, {_listed(others)} is not"
-            raise _unclear(root, tops, shared, because)
+            because = f"named like splits: {_listed(named)}; not so: {_listed(others)}"
+            raise _unclear(root, tops, shared, because, "rename or move one of these; or ")
     if _are_splits(sides) or (len(shared) > 1 and len(sides) == len(tops)):
         splits |= sides
         below = _merged(tops[key] for key in sides)
@@ -214,8 +216,14 @@ def _levels(
         return ("class",)
     sides_below = _sides(shared.values())
     if len(sides_below) == len(shared) and _are_splits(sides_below):
-        splits |= sides_below
-        return ("class", "split")
+        inner = list(_merged(shared.values()).children.values())
+        has_clips = any(node.num_direct for node in shared.values())
+        if has_clips or _strength(inner) > strength:
+            splits |= sides_below
+            return ("class", "split")
+        if _strength(inner) == strength:
+            raise _unclear(root, tops, shared, "splits are in between")
+        return ("group", *_levels(_merged(tops.values()), root, class_folders, splits))
     if strength_below > strength:
         return ("class",)
     has_direct = any(node.num_direct for node in tops.values())
@@ -294,7 +302,11 @@ def _merged(nodes: Iterable[_Node]) -> _Node:
 
 
 def _unclear(
-    root: Path, tops: Mapping[str, _Node], shared: Mapping[str, _Node], because: str
+    root: Path,
+    tops: Mapping[str, _Node],
+    shared: Mapping[str, _Node],
+    because: str,
+    first: str = "",
 ) -> DatasetError:
     inside = f" ({_listed(shared.values())})" if shared else ""
     return DatasetError(
@@ -302,8 +314,8 @@ def _unclear(
         f"({_listed(tops.values())}) or the folders in them{inside}: {because}",
         "a folder for each class; or class folders inside train, val and test, or inside a folder "
         "for each recording session, person or place",
-        "give --class-folders top or --class-folders sub; or list the videos in a CSV with the "
-        "columns path,label,group,split and give that.",
+        f"{first}give --class-folders top or --class-folders sub; or list the videos in a CSV with "
+        "the columns path,label,group,split and give that.",
     )
 
 

@@ -43,5 +43,6 @@ def address_in(path: Path) -> str:
     """Return the address that ``path`` was made from (http:/host/a from http://host/a), or ""."""
     for depth, part in enumerate(path.parts):
         if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+:", part) and not path.exists():
-            return f"{part}//{'/'.join(path.parts[depth + 1 :])}"
+            slashes = "///" if part.lower() == "file:" else "//"
+            return f"{part}{slashes}{'/'.join(path.parts[depth + 1 :])}"
     return ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filmstrip.dataset.index import VideoIndex
+from filmstrip.dataset.rows import composed
 from filmstrip.errors import DatasetError
 from filmstrip.storage import write_table
 
@@ -68,7 +69,7 @@ def read_splits(
     unknown = [] if may_name_others else sorted(set(stored) - names)
     missing = sorted(names - set(stored))
     relabelled = sorted(
-        name for name in names & set(stored) if stored[name]["label"] != labels[name]
+        name for name in names & set(stored) if composed(stored[name]["label"]) != labels[name]
     )
     for clips, what in (
         (unknown, "names {} clips that are not in the data"),

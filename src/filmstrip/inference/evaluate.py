@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from filmstrip.cache import Cache
 from filmstrip.dataset.clip_table import clips_of, counted_clips, first_of, read_clips
 from filmstrip.dataset.index import VideoIndex, open_index
-from filmstrip.dataset.rows import SkippedFile
+from filmstrip.dataset.layout import ClassFolders
+from filmstrip.dataset.rows import SkippedFile, composed, same_name
 from filmstrip.dataset.split_file import read_splits
 from filmstrip.errors import DatasetError
 from filmstrip.evaluation.calibration import is_answered
@@ -43,6 +44,7 @@ def evaluate_run(
     engine: str = "auto",
     allow_leak: bool = False,
     near_duplicates: bool = True,
+    class_folders: ClassFolders = "auto",
 ) -> tuple[dict[str, Any], list[SkippedFile]]:
     """Measure the classifier of ``run``.
 
@@ -57,6 +59,7 @@ def evaluate_run(
         allow_leak: with ``data``, also measure clips that the model has learnt from.
         near_duplicates: with ``data``, decode the clips to recognise copies that were encoded
             again, and pieces of recordings.
+        class_folders: which folders of ``data`` are the classes, where folders hold folders.
 
     Returns:
         The metrics, with what is known of leaks as ``leaks``, and what could not be read.
@@ -70,7 +73,10 @@ def evaluate_run(
     choice = EngineChoice(engine, places.engines, reporter.note)
     if data is not None:
         classifier = load_classifier(run)
-        index = _labelled_as(classifier, open_index(data), split)
+        index = open_index(data, class_folders=class_folders)
+        for sentence in index.summary():
+            reporter.note(sentence)
+        index = _labelled_as(classifier, index, split)
         check = LeakCheck(run, data, split, allow_leak, near_duplicates)
         index, leaks = check.apply(index, places, reporter)
         parts = [(classifier, index)]
@@ -160,21 +166,31 @@ def _part(folder: RunFolder, index: VideoIndex, split: str) -> VideoIndex:
 def _labelled_as(classifier: VideoClassifier, index: VideoIndex, split: str) -> VideoIndex:
     """Clips of other data, their classes in the order of the classifier's."""
     known = classifier.spec.class_names
-    strangers = sorted(set(index.class_names) - set(known))
-    if strangers:
+    spelling = {same_name(name): composed(name) for name in known}
+    if len(spelling) < len(known):  # letters of a sign alphabet may differ only in case
+        spelling = {composed(name): composed(name) for name in known}
+    label_of = {
+        name: spelling.get(same_name(name), spelling.get(name)) for name in index.class_names
+    }
+    unknown = [name for name, label in label_of.items() if label is None]
+    if unknown:
         raise DatasetError(
-            f"{index.root}: its class {strangers[0]!r} is unknown to the model",
+            f"{index.root}: its class {unknown[0]!r} is unknown to the model",
             f"only classes that the model was trained on: {', '.join(known[:10])}",
             "rename or remove the folders of other classes.",
         )
-    rows = tuple(row for row in index.rows if row.split in ("", split))
+    rows = tuple(
+        replace(row, label=label_of[row.label] or "")
+        for row in index.rows
+        if row.split in ("", split)
+    )
     if not rows:
         raise DatasetError(
             f"{index.root}: no clip is in the split {split!r}",
             "a split of the data: train, val or test",
             "choose another --split.",
         )
-    return replace(index, rows=rows, class_names=known)
+    return replace(index, rows=rows, class_names=tuple(map(composed, known)))
 
 
 def _answer(

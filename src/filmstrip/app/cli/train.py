@@ -131,6 +131,7 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="Which part: train, val or test.")] = "test",
     engine: EngineOption = "auto",
+    class_folders: ClassFoldersOption = ClassFoldersName.auto,
     allow_leak: Annotated[
         bool,
         typer.Option(
@@ -168,6 +169,7 @@ def evaluate(
         engine=engine,
         allow_leak=allow_leak,
         near_duplicates=near_duplicates,
+        class_folders=class_folders.value,
     )
     for file in skipped:
         messages.print(f"Left out: {' '.join(file.reason.split())}", soft_wrap=True)
