@@ -141,7 +141,6 @@ def test_lists_may_hold_clips_of_different_lengths() -> None:
         ({"X": X4, "frames": X4, "y": Y4}, "'frames' gives the clips of a part for the second"),
         ((X4, Y2), "4 clips and 2 labels"),
         ((X4[:, 0], Y4), r"clips of shape \(4, 4, 5, 3\)"),
-        ((np.moveaxis(X4, -1, 2), Y4), r"clips of shape \(4, 2, 3, 4, 5\)"),
         ((X4.astype(bool), Y4), "type bool"),
         ((X4[:, :0], Y4), r"clips of shape \(4, 0, 4, 5, 3\)"),
         ((X4 / 127.5 - 1, Y4), "pixels from -1"),
@@ -160,3 +159,60 @@ def test_what_does_not_fit_is_refused_with_what_was_found(content: Any, given: s
         clip_arrays(content, SOURCE)
     assert error.value.given.startswith("clips.npz: ")
     assert "X_train" in error.value.expected
+
+
+CLIP = RNG.integers(0, 256, (4, 5, 9, 10, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("order", "layout"), [((0, 1, 4, 2, 3), "TCHW"), ((0, 4, 1, 2, 3), "CTHW")]
+)
+@pytest.mark.parametrize("is_list", [False, True])
+def test_channels_may_be_in_another_place(
+    order: tuple[int, ...], layout: str, is_list: bool
+) -> None:
+    clips = CLIP.transpose(order)
+    arrays = clip_arrays(([*clips] if is_list else clips, Y4), SOURCE)
+    assert arrays.layout == layout
+    for found, expected in zip(arrays.parts[0], CLIP, strict=True):
+        assert np.array_equal(to_frames(found, arrays.scale, arrays.layout), expected)
+
+
+def test_grey_clips_need_no_channels() -> None:
+    arrays = clip_arrays((CLIP[..., 0], Y4), SOURCE)
+    frames = to_frames(arrays.parts[0][1], arrays.scale, arrays.layout)
+    assert np.array_equal(frames, np.repeat(CLIP[1, ..., :1], 3, axis=-1))
+
+
+def test_clips_of_three_frames_are_no_channels() -> None:
+    assert clip_arrays((CLIP[:, :3], Y4), SOURCE).layout == "THWC"
+
+
+def test_clips_of_other_lengths_decide_the_layout() -> None:
+    clips = [np.moveaxis(clip, -1, 1) for clip in (CLIP[0, :3], CLIP[1], CLIP[2], CLIP[3])]
+    assert clip_arrays((clips, Y4), SOURCE).layout == "TCHW"
+
+
+@pytest.mark.parametrize(
+    ("clips", "given"),
+    [
+        (np.moveaxis(CLIP[:, :3], -1, 2), "which may be .*channels, height.* or .*frames, height"),
+        (CLIP[:, 0], "which are pictures, not clips"),
+        (np.moveaxis(CLIP[:, 0], -1, 1), "grey clips of three frames or pictures"),
+        (RNG.normal(size=(4, 20, 512)).astype(np.float32), "features of shape"),
+        ([*RNG.normal(size=(4, 20, 512))], "features of shape"),
+        (CLIP / 127.5 - 1, r"pixels from -1"),
+    ],
+)
+def test_what_has_two_readings_is_refused_with_the_remedy(clips: Any, given: str) -> None:
+    with pytest.raises(DatasetError, match=given) as error:
+        clip_arrays((clips, Y4), SOURCE)
+    assert error.value.remedy
+
+
+def test_a_file_may_say_its_layout() -> None:
+    clips = np.moveaxis(CLIP[:, :3], -1, 2)
+    content = {"frames": clips, "labels": Y4, "layout": "NTCHW"}
+    assert clip_arrays(content, SOURCE).layout == "TCHW"
+    with pytest.raises(DatasetError, match="layout 'NTHW' for clips"):
+        clip_arrays(content | {"layout": "NTHW"}, SOURCE)

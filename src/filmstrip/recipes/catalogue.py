@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from filmstrip.errors import RecipeError, nearest
+from filmstrip.recipes.plain_yaml import MAX_CHARACTERS, parse_yaml
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.video.auto_sampling import AutoSampling
 
@@ -144,8 +145,8 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> Iterable[str]:
 
 def _parse(text: str, value: str) -> object:
     try:
-        return yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError) as error:  # such as a 13th month
+        return parse_yaml(value)
+    except ValueError as error:  # such as a 13th month
         raise RecipeError(
             f"override {text!r}: the value is not YAML",
             "a number, a word, or a list such as [16, 8]",
@@ -155,8 +156,9 @@ def _parse(text: str, value: str) -> object:
 
 def _read(path: Path) -> Recipe:
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        with path.open(encoding="utf-8") as file:
+            settings = parse_yaml(file.read(MAX_CHARACTERS + 1))
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RecipeError(
             f"{path}: cannot be read as a recipe ({reason})",

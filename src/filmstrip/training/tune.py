@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
 from filmstrip.dataset.clip_table import changed_clips, clips_of, read_clips, write_clips
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.errors import RecipeError, RunError
 from filmstrip.recipes.catalogue import override
+from filmstrip.recipes.plain_yaml import parse_yaml
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import locked, write_table
 from filmstrip.training.begun import changes_since, check_same_clips
@@ -63,8 +63,8 @@ def parse_choices(texts: Sequence[str]) -> dict[str, list[Any]]:
     for text in texts:
         key, _, value = text.partition("=")
         try:
-            values = yaml.safe_load(value)
-        except yaml.YAMLError:
+            values = parse_yaml(value)
+        except ValueError:
             values = None
         if not isinstance(values, list) or not values:
             raise RecipeError(
