@@ -71,6 +71,7 @@ def event(sighting: Sighting, source: str) -> dict[str, object]:
         "label": answer.label,
         "confidence": answer.confidence,
         "abstains": answer.abstains,
+        "unfamiliar": answer.unfamiliar,
         "probs": answer.probs,
     }
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from filmstrip.cache import Cache
 from filmstrip.dataset.rows import SkippedFile, VideoRow, left_out_summary, not_a_video
@@ -39,6 +39,7 @@ class Predictor:
         self.spec = classifier.spec
         self._engine = Engine(classifier.backbone, choice=choice)
         self._sequence = classifier.sequence.eval()
+        self._familiarity = classifier.familiarity
         self._reader = ClipReader(self.spec.sampling, self.spec.framing)
 
     @property
@@ -109,8 +110,7 @@ class Predictor:
         """
         read = chunked if is_chunked else carried
         method = read(self.spec, self._sequence, memory_seconds)
-        to_prediction = partial(Prediction.of_logits, spec=self.spec)
-        return Stream(self.spec, self._engine, to_prediction, method)
+        return Stream(self.spec, self._engine, self._to_prediction, method)
 
     def timeline(
         self, window_seconds: float | None = None, answers_stills: bool = False
@@ -125,12 +125,27 @@ class Predictor:
         Raises:
             RecipeError: the model has no such length by itself, or cannot take one that long.
         """
-        return Timeline(self.spec, self._engine, self._sequence, window_seconds, answers_stills)
+        return Timeline(
+            self.spec,
+            self._engine,
+            self._sequence,
+            window_seconds,
+            answers_stills,
+            self._familiarity,
+        )
 
     @torch.inference_mode()
     def _answer(self, frames: NDArray[np.uint8], path: Path | None) -> Prediction:
         views = self._engine.embed_views(frames, self.spec.views)
-        return Prediction.of_logits(self._sequence.answer(views), self.spec, path)
+        return self._to_prediction(self._sequence.answer(views), views[0].mean(dim=0), path)
+
+    def _to_prediction(
+        self, logits: Tensor, clip_features: Tensor, path: Path | None = None
+    ) -> Prediction:
+        """Return the answer that logits (K,) and the clip's mean features (D,) make."""
+        check = self._familiarity
+        unfamiliar = None if check is None else check.is_unfamiliar(clip_features)
+        return Prediction.of_logits(logits, self.spec, path, unfamiliar)
 
 
 def load(

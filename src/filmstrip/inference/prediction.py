@@ -22,6 +22,8 @@ class Prediction:
         probs: the probability of each class, after the model's temperature, most probable first.
         path: the file, or None for an array of frames.
         abstains: whether the model would rather not answer: ``confidence`` is below its threshold.
+        unfamiliar: whether the clip is unlike everything in the training set, so that none of the
+            classes may apply; None where the model has no such check. It never changes ``label``.
     """
 
     label: str
@@ -29,17 +31,22 @@ class Prediction:
     probs: dict[str, float]
     path: Path | None = None
     abstains: bool = False
+    unfamiliar: bool | None = None
 
     @classmethod
     def of_logits(
-        cls, logits: Tensor, spec: ClassifierSpec, path: Path | None = None
+        cls,
+        logits: Tensor,
+        spec: ClassifierSpec,
+        path: Path | None = None,
+        unfamiliar: bool | None = None,
     ) -> Prediction:
         """What the logits (K,) of a classifier with ``spec`` say."""
         probs = probabilities(logits, spec.temperature).tolist()
         ranked = sorted(zip(spec.class_names, probs, strict=True), key=lambda pair: -pair[1])
         label, confidence = ranked[0]
         abstains = not is_answered(probs, spec.threshold)
-        return cls(label, confidence, dict(ranked), path, abstains)
+        return cls(label, confidence, dict(ranked), path, abstains, unfamiliar)
 
     def top(self, number: int) -> dict[str, float]:
         """The most probable classes with their probabilities."""

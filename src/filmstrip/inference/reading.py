@@ -35,6 +35,9 @@ class Reading(Protocol):
     def read(self, features: Tensor) -> Tensor:
         """Logits (K,) after one more frame, of whose views ``features`` (V, D) are given."""
 
+    def mean_features(self) -> Tensor:
+        """Return the mean (D,), in the first view, of the frames that the latest logits rest on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
@@ -141,6 +144,17 @@ class _Carried:
         self.state: State | None = None
         self._half_memory_steps = half_memory_steps
         self._num_steps = 0
+        self._sums: list[Tensor] = []  # (D,) float64 for each state, the older one's first
+        self._counts: list[int] = []
+
+    def mean_features(self) -> Tensor:
+        return self._sums[0] / self._counts[0]
+
+    def add_features(self, features: Tensor) -> None:
+        """Count the features (D,) of one more frame in for each state."""
+        features = features.double()
+        self._sums = [total + features for total in self._sums]
+        self._counts = [number + 1 for number in self._counts]
 
     def read(self, features: Tensor) -> Tensor:
         return _step_together([(self, features)])[0]
@@ -152,6 +166,8 @@ class _Carried:
         if state is None or (half and self._num_steps % half == 0):
             older = [] if state is None else [state.rows(state.num_rows - num_views, num_views)]
             state = State.join([*older, begin(self.sequence.head, scaled)])
+            self._sums = [*self._sums[-1:], torch.zeros((), dtype=torch.float64)]
+            self._counts = [*self._counts[-1:], 0]
         self._num_steps += 1
         return state
 
@@ -164,6 +180,8 @@ def _step_together(videos: Sequence[tuple[_Carried, Tensor]]) -> list[Tensor]:
     num_views = len(videos[0][1])
     every = sequence.scaler(torch.cat([features for _, features in videos])).split(num_views)
     before = [video.next_state(scaled) for (video, _), scaled in zip(videos, every, strict=True)]
+    for video, features in videos:
+        video.add_features(features[0])
     repeats = [state.num_rows // num_views for state in before]
     shown = torch.cat([scaled.repeat(n, 1) for scaled, n in zip(every, repeats, strict=True)])
     logits, after = step(sequence.head, shown, State.join(before))
@@ -182,11 +200,15 @@ class _Windowed:
         self._hop = max(num_frames // STEPS_PER_WINDOW, 1)
         self._window: deque[Tensor] = deque(maxlen=num_frames)
         self._num_frames = 0
-        self._logits = torch.empty(0)
+        self._logits = self._mean = torch.empty(0)
+
+    def mean_features(self) -> Tensor:
+        return self._mean
 
     def read(self, features: Tensor) -> Tensor:
         self._window.append(features)
         self._num_frames += 1
         if self._num_frames == 1 or self._num_frames % self._hop == 0:
-            self._logits = self._sequence.answer(torch.stack(list(self._window), dim=1))
+            views = torch.stack(list(self._window), dim=1)
+            self._logits, self._mean = self._sequence.answer(views), views[0].mean(dim=0)
         return self._logits

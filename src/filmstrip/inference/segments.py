@@ -21,12 +21,20 @@ class Segment:
         start_seconds: after the first frame.
         end_seconds: likewise; half-open.
         confidence: mean probability of the class, each step counted as long as it is.
+        unfamiliar_share: share of its duration that is unlike everything in the training set; None
+            where that is not checked.
     """
 
     label: str
     start_seconds: float
     end_seconds: float
     confidence: float
+    unfamiliar_share: float | None = None
+
+    @property
+    def is_unfamiliar(self) -> bool:
+        """Whether most of it is unlike everything in the training set."""
+        return self.unfamiliar_share is not None and self.unfamiliar_share > 0.5
 
     @property
     def num_seconds(self) -> float:
@@ -36,9 +44,15 @@ class Segment:
     def joined(self, later: Segment) -> Segment:
         """This segment and a later one of its class as one; what lies between has no vote."""
         total = self.num_seconds + later.num_seconds
-        weighted = self.confidence * self.num_seconds + later.confidence * later.num_seconds
-        confidence = weighted / total if total else self.confidence
-        return Segment(self.label, self.start_seconds, later.end_seconds, confidence)
+
+        def weighted(own: float, others: float) -> float:
+            return (own * self.num_seconds + others * later.num_seconds) / total if total else own
+
+        share = self.unfamiliar_share
+        if share is not None and later.unfamiliar_share is not None:
+            share = weighted(share, later.unfamiliar_share)
+        confidence = weighted(self.confidence, later.confidence)
+        return Segment(self.label, self.start_seconds, later.end_seconds, confidence, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +130,11 @@ def _by_hysteresis(
                 continue
             place = top
         seen = Segment(
-            class_names[place], step.start_seconds, step.end_seconds, float(step.probs[place])
+            class_names[place],
+            step.start_seconds,
+            step.end_seconds,
+            float(step.probs[place]),
+            None if step.unfamiliar is None else float(step.unfamiliar),
         )
         current = seen if current is None else current.joined(seen)
     if current is not None:

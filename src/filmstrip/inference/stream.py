@@ -34,7 +34,7 @@ class Stream:
     Args:
         spec: of the classifier.
         engine: runs the backbone.
-        to_prediction: turns logits (K,) into an answer.
+        to_prediction: turns logits (K,) and mean features (D,) into an answer.
         method: how the sequence is read.
 
     Attributes:
@@ -50,7 +50,7 @@ class Stream:
         self,
         spec: ClassifierSpec,
         engine: Engine,
-        to_prediction: Callable[[Tensor], Prediction],
+        to_prediction: Callable[[Tensor, Tensor], Prediction],
         method: Method,
     ) -> None:
         self._method = method
@@ -141,7 +141,7 @@ class Stream:
     def _answer(self, logits: Tensor | None) -> Prediction:
         """Take in the logits (K,) after what was sampled; None if nothing was."""
         if logits is not None:
-            self.latest = self._to_prediction(logits)
+            self.latest = self._to_prediction(logits, self._reading.mean_features())
         if self._on_screen is not None:
             self._on_screen.keep()
         return self.latest  # type: ignore[return-value]  # the first frame is always sampled

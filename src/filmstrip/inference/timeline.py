@@ -31,6 +31,7 @@ from filmstrip.features.engine import Engine
 from filmstrip.inference.stillness import STILL_SECONDS, PictureRuns, with_stillness
 from filmstrip.inference.window import find_window
 from filmstrip.model.classifier import SequenceClassifier, probabilities
+from filmstrip.model.familiarity import Familiarity
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.video.live import LiveVideo
 from filmstrip.video.picture import RgbConverter
@@ -51,15 +52,18 @@ class TimelineStep:
         end_seconds: likewise; half-open.
         probs: probability of each class (K,), in the order of the model's class names; all 0 where
             the picture stands still.
+        unfamiliar: whether most windows over it are unlike everything in the training set; None
+            where that is not checked.
     """
 
     start_seconds: float
     end_seconds: float
     probs: NDArray[np.float64]
+    unfamiliar: bool | None = None
 
 
-_Told = list[NDArray[np.float64]]
-"""What the windows over a step said of it."""
+_Told = list[tuple[NDArray[np.float64], bool | None]]
+"""Probabilities, and whether it is unfamiliar, of each window over a step."""
 
 _Steps = Generator[TimelineStep, None, int]
 """Steps, and in the end of how many sampled frames."""
@@ -74,6 +78,7 @@ class Timeline:
         sequence: scaler and head, in evaluation.
         window_seconds: length of a window; the model's longest clip at full rate if not given.
         answers_stills: whether a picture that stands still is answered, too.
+        familiarity: the check for windows unlike the training set, if the model has one.
 
     Attributes:
         window_seconds: length of a window.
@@ -90,8 +95,10 @@ class Timeline:
         sequence: SequenceClassifier,
         window_seconds: float | None = None,
         answers_stills: bool = False,
+        familiarity: Familiarity | None = None,
     ) -> None:
         self._spec = spec
+        self._familiarity = familiarity
         self._answers_stills = answers_stills
         self._engine = engine
         self._sequence = sequence
@@ -165,14 +172,23 @@ class Timeline:
     @torch.inference_mode()
     def _tell(self, open_steps: Iterable[_Told], window: Iterable[Tensor]) -> None:
         """Answer the window, for each step that it covers."""
-        logits = self._sequence.answer(torch.stack(list(window), dim=1))
-        probs = probabilities(logits, self._spec.temperature).numpy()
+        views = torch.stack(list(window), dim=1)
+        probs = probabilities(self._sequence.answer(views), self._spec.temperature).numpy()
+        unfamiliar = None
+        if self._familiarity is not None:
+            unfamiliar = self._familiarity.is_unfamiliar(views[0].mean(dim=0))
         for told in open_steps:
-            told.append(probs)
+            told.append((probs, unfamiliar))
 
     def _step(self, first: int, told: _Told) -> TimelineStep:
         start, end = (place / self._frames_per_second for place in (first, first + self._hop))
-        return TimelineStep(start, end, np.mean(told, axis=0))
+        flags = [unfamiliar for _, unfamiliar in told if unfamiliar is not None]
+        return TimelineStep(
+            start,
+            end,
+            np.mean([probs for probs, _ in told], axis=0),
+            2 * sum(flags) > len(flags) if flags else None,
+        )
 
     def _features(self, video: LiveVideo) -> Iterator[tuple[int, Tensor]]:
         """What is on screen at each sampled instant: number of its run, features (V, D) by view."""

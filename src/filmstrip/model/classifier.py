@@ -16,6 +16,7 @@ from torch import Tensor
 
 from filmstrip.errors import RunError, WeightsError
 from filmstrip.model.backbone import Backbone, build_backbone
+from filmstrip.model.familiarity import Familiarity
 from filmstrip.model.head import Head, Network, build_head
 from filmstrip.model.packing import embed_real, temporal_crops
 from filmstrip.model.scaler import Scaler
@@ -77,6 +78,9 @@ class VideoClassifier(Network):
         self.spec = spec
         self.backbone = backbone or build_backbone(spec.backbone, spec.framing.size)
         self.sequence = SequenceClassifier(spec, self.backbone.num_features)
+        self.familiarity: Familiarity | None = None
+        if spec.familiarity is not None:
+            self.familiarity = Familiarity(spec.familiarity, self.backbone.num_features)
 
     def forward(self, clips: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, K) of uint8 ``clips`` (B, T, 3, H, W) with ``lengths`` (B,).

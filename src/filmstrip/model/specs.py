@@ -231,6 +231,22 @@ ClassNames = Annotated[
 """Distinct names, none of them blank."""
 
 
+class FamiliaritySpec(Spec):
+    """When a clip counts as unlike everything in the training set.
+
+    Attributes:
+        num_references: training clips whose features are stored for comparison.
+        num_neighbours: the distance of a clip is the mean distance to so many nearest references.
+        threshold: a larger distance is unfamiliar; cosine distances lie in [0, 2].
+        num_held_out_clips: how many clips the threshold rests on.
+    """
+
+    num_references: Annotated[int, Field(ge=1, le=100_000)]
+    num_neighbours: Annotated[int, Field(ge=1, le=1_000)]
+    threshold: Annotated[float, Field(ge=0, le=2)]
+    num_held_out_clips: Annotated[int, Field(ge=1, le=10**12)]
+
+
 class ClassifierSpec(Spec):
     """Everything a classifier needs to answer from a path, but its weights.
 
@@ -248,6 +264,7 @@ class ClassifierSpec(Spec):
         temperature: what the logits are divided by before the softmax; found on held-out clips.
         threshold: the confidence below which it would rather not answer; None to answer always.
         num_calibration_clips: how many held-out clips these two rest on; 0 where that is unknown.
+        familiarity: when a clip counts as unlike the training set; None where that is not checked.
     """
 
     class_names: ClassNames
@@ -263,6 +280,7 @@ class ClassifierSpec(Spec):
     temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     num_calibration_clips: Annotated[int, Field(ge=0, le=10**12)] = 0
+    familiarity: FamiliaritySpec | None = None
 
     @model_validator(mode="after")
     def _fits_memory(self) -> Self:

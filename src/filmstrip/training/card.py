@@ -105,6 +105,11 @@ def _calibration(metrics: dict[str, Any], recipe: Recipe) -> str:
         f"Its logits are divided by a temperature of {temperature:.3f}, found on "
         f"{calibration['num_calibration_clips']} clips that were held out for it. "
     )
+    if number := calibration.get("num_familiarity_clips"):
+        told += (
+            "It marks clips as unfamiliar that are farther from its training clips than 99 % of "
+            f"{number} held-out clips are. "
+        )
     if threshold is None:
         return told + "It has no threshold to abstain: these clips gave none."
     told += (

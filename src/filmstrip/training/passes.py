@@ -23,6 +23,21 @@ def all_logits(network: Network, clips: StoredClips) -> Tensor:
     return torch.stack(logits).mean(dim=0)
 
 
+def mean_features(classifier: VideoClassifier, clips: StoredClips) -> Tensor:
+    """Return the mean of the features of each clip's frames (N, D), in the model's first view."""
+    first = clips.each_view()[:1]
+    is_mirrored = classifier.spec.views[0] == "flip"
+    vectors = []
+    with torch.inference_mode():
+        for sequence, _ in (view[index] for view in first for index in range(len(clips))):
+            if sequence.ndim == 4:  # frames, which are stored plain
+                frames = sequence.flip(-1) if is_mirrored else sequence
+                sequence = classifier.backbone.eval()(classifier.backbone.normalise(frames))
+            vectors.append(sequence.float().mean(dim=0))
+    width = classifier.backbone.num_features
+    return torch.stack(vectors) if vectors else torch.empty(0, width)
+
+
 def all_features(classifier: VideoClassifier, clips: StoredClips) -> Iterator[Tensor]:
     """The backbone's features (T, D) of each clip and view, for a scaler to be fitted on."""
     views = clips.each_view()

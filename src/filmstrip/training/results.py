@@ -112,6 +112,7 @@ def _calibration(spec: ClassifierSpec) -> dict[str, float | None]:
         "temperature": spec.temperature,
         "threshold": spec.threshold,
         "num_calibration_clips": spec.num_calibration_clips,
+        "num_familiarity_clips": check.num_held_out_clips if (check := spec.familiarity) else 0,
     }
 
 

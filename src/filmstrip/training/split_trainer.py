@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
@@ -16,16 +17,23 @@ from filmstrip.features.extraction import Extraction
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.backbone import Backbone
 from filmstrip.model.classifier import VideoClassifier, probabilities
+from filmstrip.model.familiarity import Familiarity
 from filmstrip.model.head import Network
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.training.answers import Answers
 from filmstrip.training.calibrate import calibrated
 from filmstrip.training.data import StoredClip, StoredClips, evaluation_batches, training_batches
+from filmstrip.training.familiarity import (
+    Vectors,
+    build_familiarity,
+    measure_distances,
+    reference_clips,
+)
 from filmstrip.training.fit import fit
 from filmstrip.training.held_out import ENOUGH_CLIPS, held_out_logits
 from filmstrip.training.learner import Learner
-from filmstrip.training.passes import all_features, all_logits
+from filmstrip.training.passes import all_features, all_logits, mean_features
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder
 
@@ -45,6 +53,11 @@ class Inputs:
     weights_origin: str
     extraction: Extraction
     is_pretrained_here: bool = False
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the backbone has learnt from no clip of the data set and never will."""
+        return self.backbone.is_frozen and not self.is_pretrained_here
 
 
 class SplitTrainer:
@@ -80,11 +93,20 @@ class SplitTrainer:
             num_temporal_crops=self.recipe.num_temporal_crops,
         )
         classifier, logits = self._learn(folder.path, spec, index, inputs)
+        # Now, while the validation clips are still held out.
+        distances = measure_distances(
+            self._vectors(classifier, inputs),
+            index,
+            inputs.backbone.num_features,
+            self.recipe.training.seed,
+            inputs.is_blind,
+        )
+        learnt = index
         is_val = torch.tensor([row.split == "val" for row in index.rows])
         held_out, clips = logits[is_val], index.subset("val")
         if self.recipe.training.refit:
             splits = ["train" if row.split == "val" else row.split for row in index.rows]
-            everything = index.with_splits(splits)
+            everything = learnt = index.with_splits(splits)
             crossed = self._cross_validated(folder.path, spec, everything, inputs, len(clips))
             if crossed is not None:
                 held_out, clips = crossed, everything.subset("train")
@@ -92,11 +114,35 @@ class SplitTrainer:
             # Of the validation part count the answers of the classifier that never learnt from it.
             logits = torch.where(is_val[:, None], logits, refitted)
         spec = calibrated(spec, held_out, clips.labels)
-        classifier.spec = spec
+        check = self._familiarity(classifier, learnt, inputs, distances)
+        if check is not None:
+            spec = spec.model_copy(update={"familiarity": check.spec})
+        classifier.spec, classifier.familiarity = spec, check
         classifier.save(folder.model)
         probs = probabilities(logits, spec.temperature).numpy()
         facts = [inputs.extraction[row].facts for row in index.rows]
         return Answers(index, probs, facts, spec)
+
+    def _vectors(self, classifier: VideoClassifier, inputs: Inputs) -> Vectors:
+        return lambda index: mean_features(classifier, self.clips(index, inputs.extraction))
+
+    def _familiarity(
+        self,
+        classifier: VideoClassifier,
+        index: VideoIndex,
+        inputs: Inputs,
+        distances: NDArray[np.float64],
+    ) -> Familiarity | None:
+        """The check for clips unlike the training set of ``index``."""
+        if not len(distances):
+            self.reporter.note(
+                "All clips are of one group: nothing is held out to tell how distant an unfamiliar "
+                "clip is, so the model has no such check."
+            )
+            return None
+        seed = self.recipe.training.seed
+        references = reference_clips(index, inputs.backbone.num_features, seed)
+        return build_familiarity(self._vectors(classifier, inputs)(references), distances)
 
     def clips(
         self, index: VideoIndex, extraction: Extraction, is_training: bool = False
@@ -135,8 +181,7 @@ class SplitTrainer:
         Not where the backbone learnt, too: it has seen all these clips.
         """
         num_folds = self.recipe.training.calibration_folds
-        is_blind = inputs.backbone.is_frozen and not inputs.is_pretrained_here
-        if not num_folds or num_val >= ENOUGH_CLIPS or not is_blind:
+        if not num_folds or num_val >= ENOUGH_CLIPS or not inputs.is_blind:
             return None
         return held_out_logits(
             index.subset("train"),

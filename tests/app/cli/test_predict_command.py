@@ -6,10 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
+from filmstrip.dataset.synthetic import render_clip
 from filmstrip.inference.predict import load
 from filmstrip.training.run_folder import RunFolder
+from filmstrip.video.encode import write_video
 from filmstrip.video.probe import probe
 
 Filmstrip = Callable[..., Any]
@@ -47,7 +51,7 @@ def test_json_prints_an_object_a_line_for_every_video_of_a_folder(
     files = [*sorted((videos / "up").iterdir()), *sorted((videos / "left").iterdir())]
     assert [line["path"] for line in lines] == list(map(str, files))
     for line in lines:
-        assert set(line) == {"path", "label", "confidence", "abstains", "probs"}
+        assert set(line) == {*("path", "label", "confidence", "abstains", "unfamiliar", "probs")}
         assert set(line["probs"]) == {"left", "right", "up"}
         assert line["confidence"] == line["probs"][line["label"]] == max(line["probs"].values())
 
@@ -146,3 +150,29 @@ def test_predict_names_empty_folders_and_counts_others(
     assert done.exit_code == 1
     assert f"{mixed}/left_0.mp4" in done.stdout
     assert f"Left out: {empty}: no video in it or below it" in done.stderr
+
+
+def test_predict_marks_what_is_unlike_the_training_set(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path, tmp_path: Path
+) -> None:
+    frames = render_clip("growing", np.random.default_rng(0))
+    write_video(tmp_path / "other.mp4", frames, 16)
+    ended = filmstrip("predict", finished_run.path, clip, tmp_path / "other.mp4")
+    own, other = ended.stdout.splitlines()
+    assert "unfamiliar" not in own
+    assert other.endswith("unfamiliar")
+    line = filmstrip("predict", finished_run.path, tmp_path / "other.mp4", "--json").stdout
+    assert json.loads(line)["unfamiliar"] is True
+
+
+def test_predict_of_a_model_with_nan_weights_prints_no_answer(
+    filmstrip: Filmstrip, finished_run: RunFolder, clip: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(finished_run.model, tmp_path / "model"))
+    tensors = load_file(model / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("classify.bias"))
+    tensors[name][0] = float("nan")
+    save_file(tensors, model / "model.safetensors")
+    ended = filmstrip("predict", model, clip, "--json")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert name in ended.stderr.replace("\n", "")

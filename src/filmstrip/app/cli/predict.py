@@ -28,8 +28,8 @@ def predict(
         bool,
         typer.Option(
             "--json",
-            help="Print one JSON object a line: path, label, confidence, abstains, and probs of "
-            "the --top labels, or of all without --top.",
+            help="Print one JSON object a line: path, label, confidence, abstains, "
+            "unfamiliar, and probs of the --top labels, or of all without --top.",
         ),
     ] = False,
     engine: AnswerEngineOption = "auto",
@@ -42,6 +42,10 @@ def predict(
 
     Where the confidence is below the model's own threshold, found on its validation clips, the
     model would rather not answer: the line then ends in "abstains"; in JSON that key is true.
+
+    A clip that is unlike everything in the training set is marked as "unfamiliar", whatever its
+    confidence: perhaps none of the classes applies. In JSON the key is null for models that were
+    trained before this check existed.
 
     A file that cannot be read is named and the others go on; the exit code is then 1.
     """
@@ -95,6 +99,7 @@ def _print_json(answer: Prediction, top: int | None) -> None:
         "label": answer.label,
         "confidence": answer.confidence,
         "abstains": answer.abstains,
+        "unfamiliar": answer.unfamiliar,
         "probs": answer.top(top or len(answer.probs)),
     }
     show_json(line)
@@ -105,6 +110,8 @@ def _print_line(answer: Prediction, top: int, width: int) -> None:
 
     shown = "  ".join(f"{label} {prob:.2f}" for label, prob in answer.top(top).items())
     doubt = "  abstains" if answer.abstains else ""
+    if answer.unfamiliar:
+        doubt += "  unfamiliar"
     output.print(f"{answer.path!s:<{width}}  {shown}{doubt}", soft_wrap=True)
 
 

@@ -218,7 +218,8 @@ def _print(sighting: Sighting, source: str, as_json: bool) -> None:
         text = to_json(event(sighting, source))
     else:
         at = clock_time(sighting.time_seconds)
-        text = f"{at}  {source}  {answer.label}  {answer.confidence:.2f}"
+        doubt = "  unfamiliar" if answer.unfamiliar else ""
+        text = f"{at}  {source}  {answer.label}  {answer.confidence:.2f}{doubt}"
     output.print(text, soft_wrap=True, markup=False)
 
 

@@ -119,7 +119,8 @@ def timeline(
         segments.append(segment)
         times = [clock_time(at) for at in (segment.start_seconds, segment.end_seconds)]
         output.print(
-            f"{times[0]}  {times[1]}  {segment.label}  {segment.confidence:.2f}",
+            f"{times[0]}  {times[1]}  {segment.label}  {segment.confidence:.2f}"
+            + ("  unfamiliar" if segment.is_unfamiliar else ""),
             soft_wrap=True,
             markup=False,
         )
