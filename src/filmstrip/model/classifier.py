@@ -123,7 +123,8 @@ def probabilities(logits: Tensor, temperature: float) -> Tensor:
     Raises:
         WeightsError: a logit is NaN or infinite.
     """
-    if not logits.isfinite().all():
+    # An exported graph cannot raise; the weights in it were checked when they were loaded.
+    if not torch.compiler.is_exporting() and not logits.isfinite().all():
         raise WeightsError(
             "the model: its output for this input is not a number (NaN or infinity)",
             "finite logits",
