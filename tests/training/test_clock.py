@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from filmstrip.errors import RunError
 from filmstrip.training.clock import CLOCK_FILE, training_seconds
 
 
@@ -55,3 +56,10 @@ def test_the_time_of_a_run_is_that_of_all_trainings_below_it(tmp_path: Path) -> 
         (tmp_path / place).mkdir(parents=True, exist_ok=True)
         (tmp_path / place / CLOCK_FILE).write_text(json.dumps({"seconds": number}))
     assert training_seconds(tmp_path) == 10
+
+
+@pytest.mark.parametrize("content", ["", '{"seconds": 1', "{}", "[]"])
+def test_a_damaged_time_is_an_error_that_names_its_file(tmp_path: Path, content: str) -> None:
+    (tmp_path / CLOCK_FILE).write_text(content)
+    with pytest.raises(RunError, match=CLOCK_FILE):
+        training_seconds(tmp_path)

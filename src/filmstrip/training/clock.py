@@ -10,6 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
+from filmstrip.errors import RunError
 from filmstrip.storage import replacing
 
 CLOCK_FILE = "training_time.json"
@@ -49,6 +50,20 @@ class Clock(Callback):
 
 
 def training_seconds(run: Path) -> float:
-    """What all trainings below a run folder took together: folds, pretraining, the final model."""
-    files = run.rglob(CLOCK_FILE)
-    return float(sum(json.loads(file.read_text(encoding="utf-8"))["seconds"] for file in files))
+    """What all trainings below a run folder took together: folds, pretraining, the final model.
+
+    Raises:
+        RunError: a file of these is damaged.
+    """
+    return float(sum(_seconds(file) for file in run.rglob(CLOCK_FILE)))
+
+
+def _seconds(file: Path) -> float:
+    try:
+        return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{file}: cannot be read or is damaged",
+            "the seconds that a training took, as Filmstrip wrote them",
+            "copy the run folder again, or train into another --out.",
+        ) from error
