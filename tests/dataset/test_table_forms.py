@@ -73,6 +73,16 @@ def test_table_of_spaces_may_have_labels_with_spaces(tmp_path: Path) -> None:
     assert index_of(tmp_path, text, "list.txt").class_names == ("big hug", "high kick")
 
 
+def test_table_of_paths_and_several_numbers_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"line 1: 2 numbers after a\.mp4"):
+        index_of(tmp_path, "a.mp4 163 0\nb c.mp4 163 0\nd/e.mp4 163 1\n", "list.txt")
+
+
+def test_a_long_text_that_is_no_table_is_refused_soon(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no column path and no column label"):
+        index_of(tmp_path, "many words of a file that is no table\n" * 10_000, "notes.txt")
+
+
 def test_table_without_header_may_begin_with_the_label(tmp_path: Path) -> None:
     text = "\n".join(f"{label},{path}" for path, label in LABELS.items())
     assert labels_of(index_of(tmp_path, text)) == LABELS

@@ -188,11 +188,17 @@ def _without_names(
 ) -> list[tuple[int, dict[str, str]]]:
     """The lines of a table without column names; none where no column names files."""
     if separator == " ":
-        rows = [
-            (number, _at_a_space(line.strip(), is_file))
+        filled = [
+            (number, line.strip())
             for number, line in enumerate(text.splitlines(), start=1)
             if line.strip()
         ]
+        # Looking for files takes long in a text that is no table.
+        tried = [_at_a_space(line, is_file) for _, line in filled[:_NUM_TRIED]]
+        if needs_labels and not any(is_file({"path": values[0]}) for values in tried):
+            return []
+        rows = [(number, _at_a_space(line, is_file)) for number, line in filled]
+        _check_one_label(path, rows)
     else:
         rows = [
             (number, [value.strip() for value in values])
@@ -221,6 +227,18 @@ def _at_a_space(line: str, is_file: Callable[[dict[str, str]], bool]) -> list[st
         if path and label and is_file({"path": path, "label": label}):
             return [path, label]
     return line.rsplit(maxsplit=1)
+
+
+def _check_one_label(path: Path, rows: Sequence[tuple[int, list[str]]]) -> None:
+    """Refuse several numbers after a path: a number of frames and a label, or several labels."""
+    for number, values in rows:
+        words = values[1].split() if len(values) == 2 else []
+        if len(words) > 1 and all(word.isdecimal() for word in words):
+            raise DatasetError(
+                f"{path}, line {number}: {len(words)} numbers after {values[0]}",
+                "a path and one label in each line",
+                "write the columns path and label only, or name the columns in the first line.",
+            )
 
 
 def _rows(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]:

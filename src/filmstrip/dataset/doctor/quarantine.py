@@ -60,7 +60,7 @@ def leave_out(index: VideoIndex, file: Path) -> VideoIndex:
             "a list that 'filmstrip doctor --quarantine' wrote for the same data",
             "check the path; or run the doctor again if the clips were moved.",
         )
-    skipped = [SkippedFile(path, QUARANTINED + reasons[path]) for path in here]
+    skipped = [SkippedFile(path, QUARANTINED + reasons[path], kind="quarantined") for path in here]
     return index.leaving_out(skipped, f"are named by {file}")
 
 
