@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from filmstrip.errors import RunError, StorageError
-from filmstrip.storage import locked, replacing, write_table, writing
+from filmstrip.storage import fitting_name, locked, replacing, write_table, writing
 
 HOLD_THE_LOCK = """
 import sys, time
@@ -127,3 +128,33 @@ def test_a_table_keeps_commas_quotes_line_breaks_and_names_that_are_no_text(
     write_table(path, ["value"], [{"value": value} for value in values])
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         assert [row["value"] for row in csv.DictReader(file)] == values
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "a." + "b" * 253, "é" * 127, f"{'x' * 250}.mp4"])
+def test_replacing_writes_names_as_long_as_the_disk_takes(tmp_path: Path, name: str) -> None:
+    with replacing(tmp_path / name) as temporary:
+        temporary.write_text("text")
+    assert (tmp_path / name).read_text() == "text"
+
+
+def test_a_name_too_long_for_the_disk_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 256)
+    with pytest.raises(StorageError, match="too long") as caught, replacing(path) as temporary:
+        temporary.write_text("text")
+    assert "shorter name" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["x" * 252, "x" * 400, "é" * 200, "\udcff" * 300, "🎬" * 100])
+def test_fitting_name_shortens_to_what_the_disk_takes(tmp_path: Path, name: str) -> None:
+    names = [fitting_name(f"{name}{number}", ".npy", tmp_path) for number in range(3)]
+    assert len(set(names)) == 3
+    for number, short in enumerate(names):
+        assert short == fitting_name(f"{name}{number}", ".npy", tmp_path)
+        assert short.endswith(".npy")
+        assert len(os.fsencode(short)) <= 255
+        (tmp_path / short).touch()
+
+
+def test_fitting_name_keeps_a_name_that_fits(tmp_path: Path) -> None:
+    assert fitting_name("x" * 251, ".npy", tmp_path) == f"{'x' * 251}.npy"
+    assert fitting_name("a\udcff", ".npy", tmp_path) == "a\udcff.npy"

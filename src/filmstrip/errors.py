@@ -17,9 +17,11 @@ Each carries three parts: what was given, what was expected, what to do next.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from filmstrip.text import printable
+
+_MOST_SUGGESTIONS = 4
 
 
 class FilmstripError(Exception):
@@ -98,11 +100,50 @@ class StorageError(FilmstripError):
     """A disk that is full or cannot be written."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for an unknown name: ``Did you mean 'x'?``, or the list of the known ones."""
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+def nearest(name: str, known: Iterable[str], short_forms: Mapping[str, str] | None = None) -> str:
+    """Return a hint for an unknown name: ``Did you mean 'x'?``, or the list of the known ones.
+
+    Names that begin with what was typed come before names that contain it, and these before names
+    that are spelled alike. Case and ``-``, ``_`` or space between words make no difference.
+
+    Args:
+        name: what was typed.
+        known: the names that there are; of equally near ones the first are suggested.
+        short_forms: other words for the last part of a dotted name: ``{"lr": "learning_rate"}``.
+    """
+    names = list(dict.fromkeys(known))
+    close = _closest(name, names, short_forms or {})[:_MOST_SUGGESTIONS]
     if close:
         return f"Did you mean {' or '.join(repr(match) for match in close)}?"
     listed = ", ".join(sorted(names)[:20])
     return f"Known: {listed}{', …' if len(names) > 20 else ''}."
+
+
+def _closest(name: str, names: Sequence[str], short_forms: Mapping[str, str]) -> list[str]:
+    """The names of the first rule that finds any."""
+    typed = _plain(name)
+    if not typed:
+        return []
+    section, _, last = name.lower().rpartition(".")
+    plain = {known: _plain(known) for known in names}
+    meant = {known for known in names if known.rpartition(".")[2] == short_forms.get(last, last)}
+    in_section = [known for known in names if known in meant and known.startswith(f"{section}.")]
+    rules = (
+        [known for known in names if plain[known] == typed],
+        in_section if section else [],
+        [known for known in names if known in meant],
+        [known for known in names if plain[known].startswith(typed)],
+        [known for known in names if typed in plain[known]],
+        sorted((known for known in names if _begins_with(typed, plain[known])), key=len)[::-1],
+    )
+    found = next((rule for rule in rules if rule), None)
+    return found or difflib.get_close_matches(name, names, n=_MOST_SUGGESTIONS, cutoff=0.5)
+
+
+def _begins_with(typed: str, known: str) -> bool:
+    """Whether more was typed than a known name of some length, such as ``resnet50_imagenet``."""
+    return len(known) > 3 and typed.startswith(known) and not typed[len(known) :].startswith(".")
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.casefold() if char not in "-_ ")

@@ -8,10 +8,14 @@ import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
 from filmstrip.errors import RunError, StorageError
+
+LOCK_FILE = ".lock"
+"""The file in a folder that ``locked`` holds."""
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -25,8 +29,9 @@ _REFUSED = (
     errno.ENOTDIR,
     errno.EISDIR,
     errno.EEXIST,
-    errno.ENAMETOOLONG,
 )
+# Longer suffixes decide no format; a temporary name must not outgrow what the disk takes.
+_LONGEST_SUFFIX_BYTES = 16
 
 
 _GONE = (errno.ENOENT, errno.ESTALE, errno.EIO)
@@ -51,6 +56,12 @@ def writing(path: Path) -> Iterator[None]:
                 "a folder that this user may write to",
                 "change its permissions or choose another folder.",
             ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise StorageError(
+                f"{path}: could not be written, its name or its path is too long for this disk",
+                "names of at most 255 bytes and paths of at most 4096, on most disks",
+                "choose a folder or a file with a shorter name.",
+            ) from error
         if error.errno in _GONE:
             raise StorageError(
                 f"{path}: could not be written ({error.strerror})",
@@ -70,7 +81,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full or cannot be written.
     """
-    temporary = path.with_name(f".{uuid4().hex}.part{path.suffix}")
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX_BYTES else ""
+    temporary = path.with_name(f".{uuid4().hex}.part{suffix}")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -78,6 +90,25 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def fitting_name(name: str, suffix: str, folder: Path) -> str:
+    """Return ``name`` with ``suffix``, shortened where the disk takes no name so long.
+
+    The end of a shortened name is a digest of the full one, so that two long names stay apart.
+
+    Args:
+        name: of a file or folder to make.
+        suffix: always kept whole.
+        folder: an existing folder on the disk.
+    """
+    most_bytes = os.pathconf(folder, "PC_NAME_MAX")
+    content = os.fsencode(name)
+    if len(content) + len(os.fsencode(suffix)) <= most_bytes:
+        return f"{name}{suffix}"
+    ending = f"~{sha256(content).hexdigest()[:16]}{suffix}"
+    start = content[: most_bytes - len(os.fsencode(ending))]
+    return f"{start.decode(errors='ignore')}{ending}"
 
 
 @contextmanager
@@ -89,7 +120,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        descriptor = os.open(folder / LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

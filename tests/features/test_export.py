@@ -240,15 +240,6 @@ def test_a_folder_that_holds_something_else_is_left_alone(export: Exporter, vide
     assert export.files() == {"thesis.tex"}
 
 
-def test_a_name_too_long_for_the_disk_is_a_storage_error(
-    export: Exporter, videos: Path, tmp_path: Path
-) -> None:
-    video = tmp_path / f"{'x' * 250}.mp4"
-    shutil.copy(videos / "left" / "left_0.mp4", video)
-    with pytest.raises(StorageError, match="File name too long"):
-        export([video])
-
-
 def test_after_a_full_disk_the_next_export_completes_the_folder(
     export: Exporter,
     videos: Path,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import timm
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from filmstrip.errors import RecipeError
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.specs import BackboneSpec, ConvNetSpec, ResNet50Spec, TimmBackboneSpec
+from filmstrip.model.timm_trunk import pretrained_config
 
 CONVNET = ConvNetSpec(channels=(4, 6))
 
@@ -165,3 +168,24 @@ def test_maps_come_channels_first_from_a_network_that_has_them_last() -> None:
     assert maps.shape == (2, 96, 16, 16)
     cell = maps[:, :, :8, 8:].mean(dim=(2, 3))  # top right
     torch.testing.assert_close(backbone(frames).view(2, 96, 2, 2)[:, :, 0, 1], cell)
+
+
+@pytest.mark.parametrize(
+    ("typed", "family"),
+    [
+        ("swin_tiny", "swin_tiny_"),
+        ("mobilenetv4", "mobilenetv4_"),
+        ("ResNet-50", "resnet50"),
+        ("inceptionv3", "inception_v3"),
+        ("efficientnet-b0", "efficientnet_b0"),
+        ("convnext", "convnext"),
+        ("resnet50_imagenet", "resnet50"),
+    ],
+)
+def test_an_unknown_backbone_suggests_its_own_family(typed: str, family: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        pretrained_config(typed)
+    suggested = re.findall(r"'([^']+)'", caught.value.remedy)
+    assert 1 <= len(suggested) <= 4
+    assert all(name.startswith(family) for name in suggested)
+    assert timm.is_model_pretrained(suggested[0])

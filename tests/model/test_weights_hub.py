@@ -168,7 +168,7 @@ def test_without_a_network_the_three_ways_out_are_named_at_once(
     for way_out in (
         "--weights FILE",
         "--set backbone.name=tf_efficientnet_lite0",
-        "--set backbone.weights=none",
+        "--weights none",
     ):
         assert way_out in caught.value.remedy
     assert capfd.readouterr().err == ""

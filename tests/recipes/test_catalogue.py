@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filmstrip.errors import RecipeError
-from filmstrip.recipes.catalogue import RECIPE_NAMES, load_recipe, override, to_yaml
+from filmstrip.recipes.catalogue import (
+    RECIPE_NAMES,
+    SHORT_FORMS,
+    _keys_of,
+    choose_weights,
+    load_recipe,
+    override,
+    to_yaml,
+)
 from filmstrip.recipes.recipe import Recipe, TrainingSpec
 
 
@@ -124,7 +132,7 @@ def test_a_setting_of_another_kind_is_unknown() -> None:
         ("training.augmentation.flop=true", "training.augmentation.flip"),
         ("backbones.grid=3", "backbone.grid"),
         ("kind=convnet", "head.kind"),
-        ("training.kind=3", "training.seed"),
+        ("training.kind=3", "head.kind"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest(text: str, meant: str) -> None:
@@ -295,3 +303,42 @@ def test_recipes_are_read_without_torch() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("training.lr=0.1", "training.learning_rate"),
+        ("training.wd=0.1", "training.weight_decay"),
+        ("training.bs=8", "training.batch_size"),
+        ("dropout=0.1", "head.dropout"),
+        ("bs=8", "training.batch_size"),
+    ],
+)
+def test_an_unknown_setting_suggests_what_its_short_form_means(override: str, meant: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("vgg16-bilstm", [override])
+    assert caught.value.remedy.startswith(f"Did you mean '{meant}'?")
+
+
+def test_every_short_form_means_a_setting() -> None:
+    last_parts = {key.rpartition(".")[2] for key in _keys_of(Recipe)}
+    assert set(SHORT_FORMS.values()) <= last_parts
+    assert not set(SHORT_FORMS) & last_parts
+
+
+@pytest.mark.parametrize("word", ["none", "random", "None"])
+def test_choose_weights_understands_random_weights(word: str) -> None:
+    recipe, file = choose_weights(load_recipe("lite-gru"), Path(word))
+    assert (recipe.backbone.weights, file) == ("none", None)
+    scratch = load_recipe("cnn-lstm")
+    assert choose_weights(scratch, Path(word)) == (scratch, None)
+
+
+def test_choose_weights_prefers_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("none").write_bytes(b"")
+    recipe = load_recipe("lite-gru")
+    assert choose_weights(recipe, Path("none")) == (recipe, Path("none"))
+    assert choose_weights(recipe, Path("other")) == (recipe, Path("other"))
+    assert choose_weights(recipe, None) == (recipe, None)

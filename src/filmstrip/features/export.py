@@ -8,7 +8,8 @@ FOLDER/
                     T is num_frames, D is num_features; written last
   failed.csv        what could not be read, and why
 
-A video's suffix stays in the name, so that a.mp4 and a.avi do not meet in one file.
+A video's suffix stays in the name, so that a.mp4 and a.avi do not meet in one file. A name too long
+for the disk is shortened; index.csv says which file belongs to which video.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as safetensors_bytes
 
 from filmstrip.errors import FilmstripError
-from filmstrip.storage import replacing
+from filmstrip.storage import fitting_name, replacing
 
 FileFormat = Literal["npy", "safetensors", "parquet"]
 
@@ -79,11 +79,12 @@ def writing_features(file_format: FileFormat, folder: Path, num_features: int) -
         encode = _npy_bytes if file_format == "npy" else _safetensors_bytes
 
         def write_file(clip: ClipFeatures) -> str:
-            name = f"{clip.file}.{file_format}"
+            place = Path(clip.file)
+            name = place.with_name(fitting_name(place.name, f".{file_format}", folder))
             content = encode(clip)
             with replacing(folder / name) as temporary:
                 temporary.write_bytes(content)
-            return name
+            return str(name)
 
         yield write_file
 

@@ -20,8 +20,9 @@ from filmstrip.dataset.clip_table import clips_of, counted_clips, first_of, read
 from filmstrip.dataset.index import VideoIndex, open_index
 from filmstrip.dataset.layout import ClassFolders
 from filmstrip.dataset.rows import SkippedFile, composed, same_name
+from filmstrip.dataset.split import SPLITS
 from filmstrip.dataset.split_file import read_splits
-from filmstrip.errors import DatasetError
+from filmstrip.errors import DatasetError, nearest
 from filmstrip.evaluation.calibration import is_answered
 from filmstrip.evaluation.metrics import evaluate
 from filmstrip.features.choice import EngineChoice
@@ -158,7 +159,7 @@ def _part(folder: RunFolder, index: VideoIndex, split: str) -> VideoIndex:
         raise DatasetError(
             f"{folder.splits_file}: no clip is in the split {split!r}",
             "a split of the run: train, val or test",
-            "choose another --split, or give other data to evaluate on.",
+            f"{nearest(split, SPLITS)} Choose another --split, or give other data to evaluate on.",
         )
     return chosen
 
@@ -177,7 +178,7 @@ def _labelled_as(classifier: VideoClassifier, index: VideoIndex, split: str) -> 
         raise DatasetError(
             f"{index.root}: its class {unknown[0]!r} is unknown to the model",
             f"only classes that the model was trained on: {', '.join(known[:10])}",
-            "rename or remove the folders of other classes.",
+            f"{nearest(unknown[0], known)} Rename or remove the folders of other classes.",
         )
     rows = tuple(
         replace(row, label=label_of[row.label] or "")
@@ -188,7 +189,7 @@ def _labelled_as(classifier: VideoClassifier, index: VideoIndex, split: str) -> 
         raise DatasetError(
             f"{index.root}: no clip is in the split {split!r}",
             "a split of the data: train, val or test",
-            "choose another --split.",
+            f"{nearest(split, SPLITS)} Choose another --split.",
         )
     return replace(index, rows=rows, class_names=tuple(map(composed, known)))
 

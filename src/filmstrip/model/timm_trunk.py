@@ -33,7 +33,7 @@ def pretrained_config(name: str) -> Mapping[str, Any]:
         RecipeError: timm knows no such model, or no such weights of it.
     """
     if not timm.is_model(name):
-        raise _unknown(name, timm.list_models())
+        raise _unknown(name, _models())
     try:
         config = timm.get_pretrained_cfg(name)
         if config is None:  # an old name
@@ -87,6 +87,12 @@ def _show_one_frame(trunk: nn.Module, input_size: int) -> None:
     shapes = copy.deepcopy(trunk).to("meta").eval()
     with torch.no_grad():
         shapes(torch.zeros(1, 3, input_size, input_size, device="meta"))
+
+
+def _models() -> list[str]:
+    """timm's models, those with pretrained weights first, the plainest names before all others."""
+    pretrained = set(timm.list_models(pretrained=True))
+    return sorted(timm.list_models(), key=lambda name: (name not in pretrained, len(name), name))
 
 
 def _unknown(name: str, known: Iterable[str]) -> RecipeError:

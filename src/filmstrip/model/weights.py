@@ -101,7 +101,7 @@ def read_state_dict(file: Path) -> StateDict:
         raise WeightsError(
             f"{file}: no such file",
             "a safetensors file, or a torch file (.pth, .pt, .bin) of plain tensors",
-            "check the path given to --weights.",
+            "check the path given to --weights; --weights none gives random weights.",
         )
     try:
         if file.suffix == ".safetensors":
@@ -138,7 +138,7 @@ def _hub_state_dict(name: str, input_size: int) -> StateDict:
     ways_out = (
         "one of three: give the weights as a file (--weights FILE); use the embedded "
         f"backbone (--set backbone.name={EMBEDDED_BACKBONE}); or accept random weights "
-        "(--set backbone.weights=none), whose accuracy says nothing about this recipe."
+        "(--weights none), whose accuracy says nothing about this recipe."
     )
     if not (hub_id or url):
         raise WeightsError(

@@ -33,6 +33,45 @@ RECIPE_NAMES = (
 )
 
 
+SHORT_FORMS = {
+    "lr": "learning_rate",
+    "backbone_lr": "backbone_learning_rate",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+    "batch": "batch_size",
+    "batchsize": "batch_size",
+    "opt": "optimizer",
+    "optim": "optimizer",
+    "optimiser": "optimizer",
+    "scheduler": "schedule",
+    "num_epochs": "epochs",
+    "patience": "early_stopping",
+    "smoothing": "label_smoothing",
+    "clip": "gradient_clip",
+    "grad_clip": "gradient_clip",
+    "aug": "augmentation",
+    "fps": "frames_per_second",
+    "frames": "num_frames",
+    "num_units": "hidden",
+    "units": "hidden",
+    "hidden_size": "hidden",
+    "drop": "dropout",
+    "dropout_rate": "dropout",
+    "bidir": "bidirectional",
+    "model": "name",
+    "pretrained": "weights",
+    "frozen": "trainable",
+    "image_size": "size",
+    "img_size": "size",
+    "resolution": "size",
+    "val_size": "val_fraction",
+    "test_size": "test_fraction",
+}
+"""What other tools call a setting, for suggestions."""
+
+_RANDOM_WEIGHTS = ("none", "random")
+
+
 def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe called ``name``, or the one in the YAML file ``name``, with overrides applied.
 
@@ -90,6 +129,26 @@ def override(recipe: Recipe, overrides: Iterable[str]) -> Recipe:
     return _validated(settings, f"recipe {recipe.name} with {', '.join(texts) or 'no change'}")
 
 
+def choose_weights(recipe: Recipe, given: Path | None) -> tuple[Recipe, Path | None]:
+    """Read what was given as ``--weights``: a file, or the word ``none`` or ``random``.
+
+    The word means random weights, as ``--set backbone.weights=none`` does; a backbone that has no
+    such setting starts from random weights anyway. A file of that name takes precedence.
+
+    Args:
+        recipe: whose backbone the weights are for.
+        given: the option's value.
+
+    Returns:
+        The recipe, changed where the word was given, and the file.
+    """
+    if given is None or str(given).lower() not in _RANDOM_WEIGHTS or given.exists():
+        return recipe, given
+    if recipe.backbone.kind == "timm":
+        recipe = override(recipe, ["backbone.weights=none"])
+    return recipe, None
+
+
 def _set(settings: dict[str, Any], key: str, value: object) -> None:
     *sections, last = key.split(".")
     place = settings
@@ -131,7 +190,8 @@ def _unknown_key(key: str, settings: dict[str, Any]) -> RecipeError:
     return RecipeError(
         f"override {key!r}: the recipe has no such setting",
         "a key of the recipe, such as head.hidden or training.epochs",
-        nearest(key, known) + f" 'filmstrip recipes {settings['name']}' shows them all.",
+        nearest(key, known, SHORT_FORMS)
+        + f" 'filmstrip recipes {settings['name']}' shows them all.",
     )
 
 
@@ -177,7 +237,8 @@ def _validated(settings: object, origin: str) -> Recipe:
         key = _key(settings, fault["loc"])
         expected, hint = _PYDANTIC_OPENING.sub("", fault["msg"]), ""
         if fault["type"] == "extra_forbidden":
-            expected, hint = "a setting that there is", nearest(key, _keys_of(Recipe)) + " "
+            expected = "a setting that there is"
+            hint = f"{nearest(key, _keys_of(Recipe), SHORT_FORMS)} "
         elif fault["type"] == "missing":
             expected = "every setting that has no default"
         elif fault["type"] == "tuple_type":

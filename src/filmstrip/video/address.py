@@ -15,7 +15,7 @@ from typing import Literal
 import av
 from av.container import InputContainer
 
-from filmstrip.errors import VideoError
+from filmstrip.errors import VideoError, nearest
 from filmstrip.video.formats import FORMATS
 from filmstrip.video.limits import MAX_PIXELS
 from filmstrip.video.source import check_is_file
@@ -116,7 +116,7 @@ def parse_address(text: str, raw: str | None = None) -> Address:
         raise VideoError(
             f"{text}: the scheme {scheme!r} is not known",
             f"an address that begins with {', '.join(f'{known}://' for known in _PROTOCOLS)}",
-            "check the address; a file is given by its plain path.",
+            f"{nearest(scheme, _PROTOCOLS)} A file is given by its plain path.",
         )
     options = (
         ("format_whitelist", _NETWORK_FORMATS),

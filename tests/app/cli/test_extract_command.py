@@ -177,3 +177,24 @@ def test_an_interruption_says_how_to_go_on(
     ended = filmstrip("extract", three, *QUICK)
     assert ended.exit_code == 130
     assert "run the same command to go on" in ended.stderr
+
+
+@pytest.mark.parametrize("file_format", ["npy", "safetensors"])
+@pytest.mark.parametrize("views", ["plain", "plain,flip"])
+def test_names_as_long_as_the_disk_takes_are_extracted(
+    filmstrip: Filmstrip, videos: Path, tmp_path: Path, file_format: str, views: str
+) -> None:
+    names = {f"{'x' * 250}{number}.mp4" for number in range(2)}
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    folder.mkdir()
+    for name in names:
+        shutil.copy(videos / "left" / "left_0.mp4", folder / name)
+    given = ("--format", file_format, "--views", views, "--out", out)
+    ended = filmstrip("extract", folder, *given, *QUICK)
+    assert (ended.exit_code, "too long" in ended.stderr) == (0, False)
+    with (out / "index.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["path"] for line in lines} == names
+    files = {line["file"] for line in lines}
+    assert len(files) == len(lines) == 2 * len(views.split(","))
+    assert all((out / file).is_file() for file in files)

@@ -71,3 +71,9 @@ def test_what_cannot_be_compared_is_refused_in_three_parts(
         make_rungs(recipes, overrides, weights)
     assert given in error.value.given
     assert remedy in error.value.remedy
+
+
+def test_weights_of_a_rung_may_be_random() -> None:
+    lite, vgg = make_rungs("lite-gru,vgg16-lstm", [], ["vgg16-lstm=none"])
+    assert (lite.recipe.backbone.weights, lite.weights) == ("imagenet", None)
+    assert (vgg.recipe.backbone.weights, vgg.weights) == ("none", None)

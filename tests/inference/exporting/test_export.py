@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 from filmstrip.errors import EngineError, FilmstripError, RunError
 from filmstrip.inference.exporting import check, formats
 from filmstrip.inference.exporting.check import Agreement
-from filmstrip.inference.exporting.export import export_run
+from filmstrip.inference.exporting.export import _workshop, export_run
 from filmstrip.inference.exporting.report import Report
 from filmstrip.model.classifier import load_classifier
 from filmstrip.training.run_folder import RunFolder
@@ -143,8 +145,51 @@ def test_graphs_that_do_not_agree_are_not_handed_over(
     assert str(left / "report.md") in error.value.remedy
     assert not json.loads((left / "report.json").read_text(encoding="utf-8"))["passes"]
     monkeypatch.undo()
-    with pytest.raises(RunError, match="did not end well"):
-        export_run(finished_run.path, tmp_path / "out", "torch-export", num_clips=1)
+    assert export_run(finished_run.path, tmp_path / "out", "torch-export", num_clips=1).passes
+    assert not left.exists()
+
+
+KILLED_EXPORT = """
+import os, signal, sys
+from pathlib import Path
+from filmstrip.inference.exporting.export import _workshop
+with _workshop(Path(sys.argv[1])) as folder:
+    (folder / "clip.onnx").write_bytes(b"half")
+    (folder / "parts").mkdir()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("name", ["out", "o" * 250])
+def test_an_export_removes_what_a_killed_one_left(tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    subprocess.run([sys.executable, "-c", KILLED_EXPORT, str(out)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with _workshop(out) as folder:
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+        (folder / "clip.onnx").write_bytes(b"whole")
+    assert list(tmp_path.iterdir()) == [out]
+    assert [path.name for path in out.iterdir()] == ["clip.onnx"]
+
+
+def test_an_export_leaves_another_one_that_runs_alone(tmp_path: Path) -> None:
+    with _workshop(tmp_path / "out") as folder:
+        (folder / "clip.onnx").write_bytes(b"first")
+        with (
+            pytest.raises(RunError, match="another Filmstrip process"),
+            _workshop(tmp_path / "out"),
+        ):
+            pass
+        assert (folder / "clip.onnx").read_bytes() == b"first"
+
+
+def test_an_export_leaves_a_folder_of_somebody_else_alone(tmp_path: Path) -> None:
+    taken = tmp_path / "out.unchecked"
+    taken.mkdir()
+    (taken / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match="not made by"), _workshop(tmp_path / "out"):
+        pass
+    assert (taken / "mine.txt").read_text() == "mine"
 
 
 def test_a_probability_that_is_no_number_agrees_with_nothing() -> None:

@@ -61,7 +61,10 @@ def compare(
     ] = False,
     weights: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="A recipe's backbone weights. Repeat for more."),
+        typer.Option(
+            metavar="NAME=FILE|none",
+            help="A recipe's backbone weights, or none for random ones. Repeat for more.",
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None,

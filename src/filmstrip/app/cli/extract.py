@@ -103,13 +103,13 @@ def extract(
     from filmstrip.app.cli.console import ConsoleReporter, messages
     from filmstrip.dataset.rows import left_out_summary
     from filmstrip.inference.extract import extract_videos
-    from filmstrip.recipes.catalogue import load_recipe
+    from filmstrip.recipes.catalogue import choose_weights, load_recipe
 
     changes = _network(backbone) if backbone is not None else []
     changes += [f"backbone.stage={stage}"] if stage is not None else []
     changes += [f"backbone.grid={grid}"] if grid is not None else []
     changes += [f"training.views=[{views}]"] if views is not None else []
-    chosen = load_recipe(recipe, [*changes, *(overrides or [])])
+    chosen, weights = choose_weights(load_recipe(recipe, [*changes, *(overrides or [])]), weights)
     try:
         done = extract_videos(
             videos,

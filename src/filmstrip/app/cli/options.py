@@ -41,7 +41,9 @@ WeightsOption = Annotated[
     Path | None,
     typer.Option(
         "--weights",
-        help="The backbone's weights: safetensors, or a torch file of plain tensors.",
+        metavar="FILE|none",
+        help="The backbone's weights: safetensors, or a torch file of plain tensors; or none (or "
+        "random) for random weights.",
         rich_help_panel="What",
     ),
 ]

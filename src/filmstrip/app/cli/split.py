@@ -86,16 +86,17 @@ def split(
     from filmstrip.cache import Cache
     from filmstrip.dataset.rows import left_out_summary
     from filmstrip.dataset.split_file import write_splits
-    from filmstrip.recipes.catalogue import load_recipe
+    from filmstrip.recipes.catalogue import choose_weights, load_recipe
     from filmstrip.training.division import Division
     from filmstrip.training.feasibility import check_divisible
     from filmstrip.training.leak_measure import measure_leak as measure
     from filmstrip.training.run_folder import TrainingRequest
 
     seeded = [f"training.seed={seed}"] if seed is not None else []
+    chosen, weights = choose_weights(load_recipe(recipe, [*(overrides or []), *seeded]), weights)
     request = TrainingRequest(
         data=data,
-        recipe=load_recipe(recipe, [*(overrides or []), *seeded]),
+        recipe=chosen,
         weights=weights,
         num_folds=folds,
         lists=lists,

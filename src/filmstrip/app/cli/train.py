@@ -81,16 +81,17 @@ def train(
     from filmstrip.app.cli.console import ConsoleReporter, messages, show_json
     from filmstrip.app.cli.figures import print_figures
     from filmstrip.app.cli.report import write_report_if_possible
-    from filmstrip.recipes.catalogue import load_recipe
+    from filmstrip.recipes.catalogue import choose_weights, load_recipe
     from filmstrip.training.run_folder import TrainingRequest
     from filmstrip.training.train import train as train_run
 
     changes = list(overrides or [])
     changes += [f"training.epochs={epochs}"] if epochs is not None else []
     changes += [f"training.seed={seed}"] if seed is not None else []
+    chosen, weights = choose_weights(load_recipe(recipe, changes), weights)
     request = TrainingRequest(
         data=data,
-        recipe=load_recipe(recipe, changes),
+        recipe=chosen,
         weights=weights,
         num_folds=folds,
         lists=lists,

@@ -65,14 +65,15 @@ def tune(
 
     from filmstrip.app.cli.console import ConsoleReporter, output
     from filmstrip.app.cli.figures import print_leak_warning
-    from filmstrip.recipes.catalogue import load_recipe
+    from filmstrip.recipes.catalogue import choose_weights, load_recipe
     from filmstrip.training.run_folder import RunFolder, TrainingRequest
     from filmstrip.training.tune import combinations, parse_choices
     from filmstrip.training.tune import tune as run_trials
 
+    chosen, weights = choose_weights(load_recipe(recipe, overrides or []), weights)
     request = TrainingRequest(
         data=data,
-        recipe=load_recipe(recipe, overrides or []),
+        recipe=chosen,
         weights=weights,
         allow_leak=allow_leak,
         class_folders=class_folders.value,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filmstrip.errors import RecipeError, WeightsError, nearest
 from filmstrip.model.weights import load_backbone
-from filmstrip.recipes.catalogue import load_recipe, override
+from filmstrip.recipes.catalogue import choose_weights, load_recipe, override
 from filmstrip.recipes.recipe import Recipe
 
 
@@ -47,6 +47,7 @@ class Rung:
             load_backbone(recipe.backbone, recipe.framing.size, self.weights, recipe.training.seed)
         except WeightsError as error:
             remedy = error.remedy.replace("--weights FILE", f"--weights {self.name}=FILE")
+            remedy = remedy.replace("--weights none", f"--weights {self.name}=none")
             remedy = remedy.replace("--set ", f"--set {self.name}:")
             raise WeightsError(
                 f"{self.name}: {error.given}",
@@ -66,7 +67,8 @@ def make_rungs(
     Args:
         recipes: names of recipes and paths of .yaml files, with commas between.
         overrides: ``KEY=VALUE`` for every rung, ``NAME:KEY=VALUE`` for one.
-        weights: ``NAME=FILE`` for each recipe whose backbone's weights are a file.
+        weights: ``NAME=FILE`` for each recipe whose backbone's weights are a file, ``NAME=none``
+            for random ones.
         adds_order_blind: let each rung that reads frozen features in their order be followed by one
             that does not.
 
@@ -87,13 +89,18 @@ def make_rungs(
     changes = _by_name(overrides, given)
     files = _files(weights, given)
     rungs = [
-        Rung(name, _changed(name, recipe, changes[name]), files.get(name))
+        _rung(name, _changed(name, recipe, changes[name]), files.get(name))
         for name, recipe in given.items()
     ]
     if adds_order_blind:
         rungs = [further for rung in rungs for further in _with_order_blind(rung)]
     _check_shares(rungs)
     return rungs
+
+
+def _rung(name: str, recipe: Recipe, weights: Path | None) -> Rung:
+    recipe, file = choose_weights(recipe, weights)
+    return Rung(name, recipe, None if file is None else file.absolute())
 
 
 def _by_name(overrides: Sequence[str], known: dict[str, Recipe]) -> dict[str, list[str]]:
@@ -129,7 +136,7 @@ def _files(weights: Sequence[str], known: dict[str, Recipe]) -> dict[str, Path]:
             )
         if name not in known:
             raise _unknown("--weights", text, name, known)
-        files[name] = Path(file).absolute()
+        files[name] = Path(file)
     return files
 
 

@@ -39,7 +39,7 @@ from filmstrip.inference.exporting.int8 import (
 from filmstrip.inference.exporting.report import TEXT_FILE, Report
 from filmstrip.model.classifier import load_classifier
 from filmstrip.model.specs import ClassifierSpec
-from filmstrip.storage import writing
+from filmstrip.storage import LOCK_FILE, fitting_name, locked, writing
 from filmstrip.training.reporter import Reporter
 
 RUNNER_FILE = "run.py"
@@ -101,7 +101,8 @@ def export_run(
                 if graph.name in twins:
                     latency = measure_latency(graph, opened(twins[graph.name]), longest)
                     latencies.append(replace(latency, graph=f"{graph.name}-int8"))
-        sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+        written = sorted(path for path in folder.iterdir() if path.name != LOCK_FILE)
+        sizes = {path.name: path.stat().st_size for path in written}
         if file_format == "onnx":
             shutil.copyfile(str(files(__package__) / RUNNER_FILE), folder / RUNNER_FILE)
         report = Report(
@@ -135,33 +136,48 @@ class _DisagreementError(EngineError):
 
 @contextmanager
 def _workshop(out: Path) -> Iterator[Path]:
-    """A folder beside ``out`` that takes its name once the block ends well.
+    """A folder next to ``out`` that takes its name once the block ends well.
 
-    After a disagreement it stays; any other end takes it away.
+    After a disagreement it stays, to be looked at; any other end removes it, and the next export
+    removes what a killed one left. The lock in it tells such a folder from other people's.
+
+    Raises:
+        RunError: ``out`` is not empty, another export is writing, or a folder in the way was not
+            made by an export.
     """
-    workshop = out.with_name(f"{out.name}.unchecked")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(
             f"{out}: is there already, and not empty",
             "a new or empty folder for the graphs",
             "give another --out.",
         )
-    if workshop.exists():
-        raise RunError(
-            f"{workshop}: is there already, left by an export that did not end well",
-            "no such folder",
-            f"look at its {TEXT_FILE} if you wish, then delete it.",
-        )
     with writing(out):
-        workshop.mkdir(parents=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+    workshop = out.with_name(fitting_name(out.name, ".unchecked", out.parent))
+    if workshop.exists() and not (workshop / LOCK_FILE).is_file():
+        raise RunError(
+            f"{workshop}: is there already, and was not made by this version of 'filmstrip export'",
+            "a free name for the folder in which the graphs are checked",
+            "delete it if you do not need it, or give another --out.",
+        )
+    with locked(workshop), writing(out):
+        _clear(workshop)
         try:
             yield workshop
+            (workshop / LOCK_FILE).unlink()
             workshop.replace(out)
         except _DisagreementError:
             raise
         except BaseException:
-            shutil.rmtree(workshop)
+            shutil.rmtree(workshop, ignore_errors=True)
             raise
+
+
+def _clear(workshop: Path) -> None:
+    """Remove what an earlier export left."""
+    for path in workshop.iterdir():
+        if path.name != LOCK_FILE:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _quantise(
