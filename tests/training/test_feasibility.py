@@ -103,13 +103,12 @@ def test_weights_and_engines_are_missed_before_decoding(
     assert listener.phases == []
 
 
-def test_tune_checks_the_splits_of_all_trials_first(
+def test_tune_checks_the_split_before_the_first_trial(
     tmp_path: Path, recipe: MakeRecipe, listener: Any
 ) -> None:
-    request = request_for(recipe("mean-linear"), folder_of(tmp_path / "d", 3, 3))
-    trials = [(f"split.test_fraction={fraction}",) for fraction in (0.3, 0.6)]
-    with pytest.raises(DatasetError) as error:
-        tune(request, trials, tmp_path / "search", reporter=listener)
+    request = request_for(recipe("mean-linear"), folder_of(tmp_path / "d", 3, 2))
+    with pytest.raises(DatasetError, match="cannot fill val") as error:
+        tune(request, [("training.l2=0.1",)], tmp_path / "search", reporter=listener)
     assert listener.notes == []
     assert "--folds" not in error.value.remedy
 

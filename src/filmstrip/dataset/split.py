@@ -72,7 +72,7 @@ def fold_splits(
     if not 2 <= num_folds <= pool.most_groups:
         raise DatasetError(
             f"num_folds {num_folds}, where the class with most groups has {pool.most_groups}",
-            f"2 to {pool.most_groups} folds" if pool.most_groups > 1 else "two or more groups",
+            f"2 to {pool.most_groups} folds" if pool.most_groups > 2 else "three or more groups",
             "ask for fewer folds, or add clips of other recordings or people; "
             f"the groups: {index.grouping}.",
         )

@@ -42,6 +42,10 @@ def check_divisible(
     Raises:
         DatasetError: a set would be empty, or a class would have no clip in the training set.
     """
+    if request.splits is not None and not is_divided_anew(request):
+        read_splits(
+            request.splits, index, may_miss=True
+        )  # what is wrong with it, folds do not mend
     try:
         _divide(request, index, needs_test)
     except DatasetError as error:
@@ -52,12 +56,12 @@ def check_divisible(
                 ways.append(words)
             if len(ways) == _MOST_WAYS:
                 break
-        if not ways:
+        is_given = request.splits is not None or any(row.split for row in index.rows)
+        if not ways and is_given and not is_divided_anew(request):
             raise
-        more_data = "or add clips of other recordings or people"
-        raise DatasetError(
-            error.given, error.expected, f"give {'; or '.join(ways)}; {more_data}."
-        ) from error
+        more_data = "add clips of other recordings or people, at least three of each class"
+        remedy = f"give {'; or '.join(ways)}; or {more_data}." if ways else f"{more_data}."
+        raise DatasetError(error.given, error.expected, remedy) from error
 
 
 def check_sides(index: VideoIndex) -> None:
@@ -128,6 +132,9 @@ def _ways_out(
     if request.num_folds:
         if can_choose_folds:
             yield "no --folds, for one split", changed(num_folds=0), index
+            without_test = with_fractions(test_fraction=0.0).model_copy(update={"num_folds": 0})
+            words = "--set split.test_fraction=0 and no --folds, to train without a test set"
+            yield words, without_test, index
     else:
         for fraction in _SMALLER_FRACTIONS:
             for name in ("test_fraction", "val_fraction"):

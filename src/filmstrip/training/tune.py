@@ -118,9 +118,7 @@ def tune(
     for overrides, recipe in zip(trials, recipes, strict=True):
         _check_same_split(request.recipe, recipe, overrides)
     index = request.wanted_index()
-    for recipe in recipes:
-        changed = request.model_copy(update={"recipe": recipe})
-        check_divisible(changed, index, can_choose_folds=False)
+    check_divisible(request, index, can_choose_folds=False)
     finished = []
     with locked(out):
         runs = [RunFolder(out / "trials" / str(number + 1)) for number in range(len(trials))]
