@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from filmstrip.inference.stillness import PictureRuns, with_stillness
+from filmstrip.inference.stillness import PictureRuns, Shown, with_stillness
 
 
 def _plain(level: int) -> np.ndarray:
@@ -46,7 +46,12 @@ def test_one_picture_that_was_encoded_twice_is_the_same() -> None:
 def test_a_run_is_a_still_from_so_many_instants_on(
     numbers: list[int], expected: list[bool]
 ) -> None:
-    instants = [(number, torch.tensor([place])) for place, number in enumerate(numbers)]
-    flagged = list(with_stillness(instants, 3))
+    frames = [Shown(run, torch.tensor([place]), 1) for place, run in enumerate(numbers)]
+    flagged = list(with_stillness(frames, 3))
     assert [is_still for is_still, _ in flagged] == expected
-    assert [int(features) for _, features in flagged] == list(range(len(numbers)))
+    assert [int(shown.features) for _, shown in flagged] == list(range(len(numbers)))
+
+
+def test_with_stillness_counts_the_instants_of_each_frame() -> None:
+    frames = [Shown(run, torch.empty(0), count) for run, count in ((1, 2), (2, 10**12), (3, 1))]
+    assert [is_still for is_still, _ in with_stillness(frames, 3)] == [False, True, False]

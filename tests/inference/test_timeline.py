@@ -3,9 +3,12 @@ from __future__ import annotations
 import csv
 import json
 import resource
+from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -224,3 +227,59 @@ def test_where_the_picture_stands_still_no_class_is_probable_unless_asked_for(
     np.testing.assert_allclose(steps[0].probs, alone, atol=1e-5)
     answered = _steps(predictor.timeline(answers_stills=True), path)
     assert all(step.probs.sum() == pytest.approx(1) for step in answered)
+
+
+@pytest.mark.parametrize("answers_stills", [False, True])
+def test_timeline_work_does_not_grow_with_a_gap(
+    answers_stills: bool, predictor: Predictor, tmp_path: Path
+) -> None:
+    short, long = (
+        _with_gap(tmp_path / f"{seconds}.mkv", seconds * 1000) for seconds in (200, 80_000)
+    )
+    answer = predictor.timeline(answers_stills=answers_stills)
+    steps = [_steps(answer, path) for path in (short, long)]
+    assert len(steps[0]) == len(steps[1]) < 60
+    for one, other in zip(*steps, strict=True):
+        np.testing.assert_allclose(one.probs, other.probs, atol=1e-6)
+        assert answers_stills == (one.probs.sum() > 0.5) or one.end_seconds - one.start_seconds < 9
+    for each, seconds in zip(steps, (200, 80_000), strict=True):
+        assert [one.end_seconds for one in each[:-1]] == [one.start_seconds for one in each[1:]]
+        assert each[-1].end_seconds == pytest.approx(1 + seconds + 1, abs=0.2)
+
+
+def test_long_step_in_a_gap_equals_the_steps_it_stands_for(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    path = _with_gap(tmp_path / "a.mkv", 100_000)
+    timeline = predictor.timeline(answers_stills=True)
+    merged = _steps(timeline, path)
+    timeline._num_window_frames, kept = timeline._num_window_frames, timeline._shown
+    one_by_one = (
+        replace(shown, num_instants=1)
+        for shown in list(kept(LiveVideo(file_address(str(path)))))
+        for _ in range(shown.num_instants)
+    )
+    timeline._shown = lambda _video: one_by_one  # type: ignore[method-assign]
+    plain = _steps(timeline, path)
+    assert len(plain) > len(merged)
+    starts = np.array([step.start_seconds for step in merged])
+    for step in plain:
+        same = merged[int(np.searchsorted(starts, step.start_seconds + 1e-6)) - 1]
+        np.testing.assert_allclose(step.probs, same.probs, atol=1e-5)
+
+
+def _with_gap(path: Path, gap_milliseconds: int) -> Path:
+    """Twenty frames, ten a second, with a gap between the tenth and the next."""
+    pictures = _pictures(20)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", 10, options={"qp": "10"})
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.time_base = Fraction(1, 1000)
+            frame.pts = 100 * number + (gap_milliseconds if number >= 10 else 0)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

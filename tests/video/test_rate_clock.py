@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,3 +46,28 @@ def test_at_steady_rates_a_frame_that_comes_at_its_instant_is_seen_at_once(fps: 
     )
     assert _live(8, times, 100 / fps, is_eager=True) == expected.tolist()
     assert RateClock(8).at(0.0) == 1
+
+
+@given(
+    rate=st.sampled_from([1.0, 7.5, 10.0, 23.976, 30.0, 240.0]),
+    times=st.lists(st.floats(0, 30, allow_nan=False), min_size=1, max_size=20).map(sorted),
+)
+def test_rate_clock_counts_as_instant_by_instant(rate: float, times: list[float]) -> None:
+    before, at = RateClock(rate), RateClock(rate)
+    for time in times:
+        before.before(time)
+        at.at(time)
+        assert before._num_instants == _first(lambda n, t=time: n / rate + 0.0006 >= t)
+        assert at._num_instants == _first(lambda n, t=time: n / rate > t)
+
+
+def _first(is_beyond: Callable[[int], bool]) -> int:
+    return next(number for number in range(10**5) if is_beyond(number))
+
+
+@pytest.mark.parametrize("gap_seconds", [1e6, 1e9, 1e12])
+def test_rate_clock_jumps_over_a_gap(gap_seconds: float) -> None:
+    clock = RateClock(10)
+    assert clock.at(0.0) == 1
+    assert clock.before(gap_seconds) == pytest.approx(10 * gap_seconds, abs=1)
+    assert clock.at(gap_seconds) in (0, 1)

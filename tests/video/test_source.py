@@ -48,8 +48,8 @@ def test_a_file_that_vanishes_between_probing_and_reading_is_named(
     path = encoder().write(tmp_path / "a.mp4", 5)
     really_probe = decode.probe_timeline
 
-    def probe_and_delete(path: Path) -> Any:
-        found = really_probe(path)
+    def probe_and_delete(path: Path, **settings: bool) -> Any:
+        found = really_probe(path, **settings)
         path.unlink()
         return found
 

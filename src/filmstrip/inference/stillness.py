@@ -7,7 +7,8 @@ a classifier, so such stretches are told apart first, as FFmpeg's freezedetect a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain, groupby, islice
+from dataclasses import dataclass
+from itertools import chain, groupby
 
 import numpy as np
 from torch import Tensor
@@ -43,17 +44,35 @@ def _difference(one: Picture, other: Picture) -> float:
     return float(np.abs(one.astype(np.int16) - other).mean())
 
 
-def with_stillness(
-    instants: Iterable[tuple[int, Tensor]], num_still: int
-) -> Iterator[tuple[bool, Tensor]]:
-    """Whether each instant is part of a still, beside its features.
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """A frame of a recording, for as long as it is on screen.
+
+    Attributes:
+        run: number of the run of its picture.
+        features: (V, D), one row a view.
+        num_instants: at how many sampled instants it is on screen, at least one.
+    """
+
+    run: int
+    features: Tensor
+    num_instants: int
+
+
+def with_stillness(frames: Iterable[Shown], num_still: int) -> Iterator[tuple[bool, Shown]]:
+    """Whether each frame is part of a still.
 
     Args:
-        instants: number of the run of its picture, and features.
-        num_still: instants from which a run is a still; no more are ever held back.
+        frames: in order.
+        num_still: instants from which a run is a still; no more frames are ever held back.
     """
-    for _, run in groupby(instants, key=lambda instant: instant[0]):
-        first = list(islice(run, num_still))
-        is_still = len(first) == num_still
-        for _, features in chain(first, run):
-            yield is_still, features
+    for _, run in groupby(frames, key=lambda shown: shown.run):
+        first: list[Shown] = []
+        num_instants = 0
+        for shown in run:
+            first.append(shown)
+            num_instants += shown.num_instants
+            if num_instants >= num_still:
+                break
+        for shown in chain(first, run):
+            yield num_instants >= num_still, shown

@@ -19,7 +19,7 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby, islice, repeat
+from itertools import groupby, islice
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from filmstrip.features.engine import Engine
-from filmstrip.inference.stillness import STILL_SECONDS, PictureRuns, with_stillness
+from filmstrip.inference.stillness import STILL_SECONDS, PictureRuns, Shown, with_stillness
 from filmstrip.inference.window import find_window
 from filmstrip.model.classifier import SequenceClassifier, probabilities
 from filmstrip.model.familiarity import Familiarity
@@ -130,44 +130,57 @@ class Timeline:
     def _all_steps(self, video: LiveVideo) -> Iterator[TimelineStep]:
         """The steps of each stretch between stills, and one for each still."""
         num_still = math.ceil(STILL_SECONDS * self._frames_per_second)
-        flagged = with_stillness(self._features(video), max(num_still, 2))
+        flagged = with_stillness(self._shown(video), max(num_still, 2))
         if self._answers_stills:
-            flagged = ((False, features) for _, features in flagged)
+            flagged = ((False, shown) for _, shown in flagged)
         num_frames = 0
-        for is_still, stretch in groupby(flagged, key=lambda instant: instant[0]):
-            features = (one for _, one in stretch)
+        for is_still, stretch in groupby(flagged, key=lambda one: one[0]):
+            frames = (shown for _, shown in stretch)
             answer = self._still if is_still else self._moving
-            num_frames += yield from answer(features, num_frames)
+            num_frames += yield from answer(frames, num_frames)
 
-    def _still(self, features: Iterable[Tensor], first: int) -> _Steps:
+    def _still(self, frames: Iterable[Shown], first: int) -> _Steps:
         """One step without any class, for as many sampled frames as there are."""
-        num_frames = sum(1 for _ in features)
+        num_frames = sum(shown.num_instants for shown in frames)
         start, end = (place / self._frames_per_second for place in (first, first + num_frames))
         yield TimelineStep(start, end, np.zeros(len(self._spec.class_names)))
         return num_frames
 
-    def _moving(self, features: Iterable[Tensor], first: int) -> _Steps:
+    def _moving(self, frames: Iterable[Shown], first: int) -> _Steps:
         """The steps of sampled frames of which the first has the number ``first``."""
         window: deque[Tensor] = deque(maxlen=self._num_window_frames)
         open_steps: deque[_Told] = deque()
-        num_frames = num_closed = 0
-        for one in features:
-            if num_frames % self._hop == 0:
-                open_steps.append([])
-            window.append(one)
-            num_frames += 1
-            if len(window) == window.maxlen and num_frames % self._hop == 0:
+        num_frames = num_closed = num_skipped = 0
+        for shown in frames:
+            num_left = shown.num_instants
+            while num_left:
+                if num_frames % self._hop == 0:
+                    open_steps.append([])
+                window.append(shown.features)
+                num_frames += 1
+                num_left -= 1
+                if len(window) < self._num_window_frames or num_frames % self._hop:
+                    continue
                 self._tell(open_steps, window)
-                yield self._step(first + num_closed * self._hop, open_steps.popleft())
+                start = first + num_skipped + num_closed * self._hop
+                num_alike = 0
+                if shown.num_instants - num_left >= 2 * self._num_window_frames:
+                    # This step and those to come lie in windows of this frame alone: one long step
+                    # stands for them, so that the work does not grow with a gap.
+                    num_alike = num_left // self._hop * self._hop
+                    num_left -= num_alike
+                yield self._step(start, open_steps.popleft(), self._hop + num_alike)
+                num_skipped += num_alike
                 num_closed += 1
         if open_steps and (num_frames % self._hop or not open_steps[0]):
             self._tell(open_steps, window)
-        end_seconds = (first + num_frames) / self._frames_per_second
+        end_seconds = (first + num_skipped + num_frames) / self._frames_per_second
         while open_steps:
-            step = self._step(first + num_closed * self._hop, open_steps.popleft())
+            start = first + num_skipped + num_closed * self._hop
+            step = self._step(start, open_steps.popleft(), self._hop)
             yield step if open_steps else replace(step, end_seconds=end_seconds)
             num_closed += 1
-        return num_frames
+        return num_skipped + num_frames
 
     @torch.inference_mode()
     def _tell(self, open_steps: Iterable[_Told], window: Iterable[Tensor]) -> None:
@@ -180,8 +193,8 @@ class Timeline:
         for told in open_steps:
             told.append((probs, unfamiliar))
 
-    def _step(self, first: int, told: _Told) -> TimelineStep:
-        start, end = (place / self._frames_per_second for place in (first, first + self._hop))
+    def _step(self, first: int, told: _Told, num_frames: int) -> TimelineStep:
+        start, end = (place / self._frames_per_second for place in (first, first + num_frames))
         flags = [unfamiliar for _, unfamiliar in told if unfamiliar is not None]
         return TimelineStep(
             start,
@@ -190,8 +203,8 @@ class Timeline:
             2 * sum(flags) > len(flags) if flags else None,
         )
 
-    def _features(self, video: LiveVideo) -> Iterator[tuple[int, Tensor]]:
-        """What is on screen at each sampled instant: number of its run, features (V, D) by view."""
+    def _shown(self, video: LiveVideo) -> Iterator[Shown]:
+        """The frames that are on screen at sampled instants."""
         to_rgb = RgbConverter()
         runs = PictureRuns()
         seen = (
@@ -203,7 +216,7 @@ class Timeline:
             pictures = np.stack([picture for picture, _ in batch])
             views = self._engine.embed_views(pictures, self._spec.views)
             for features, (picture, num_instants) in zip(views.unbind(dim=1), batch, strict=True):
-                yield from repeat((runs.number(picture), features), num_instants)
+                yield Shown(runs.number(picture), features, num_instants)
 
     def _sampled(self, video: LiveVideo) -> Iterator[tuple[VideoFrame, int]]:
         """Each frame, with the number of instants at which it is on screen."""

@@ -51,6 +51,7 @@ def read_clip(
     path: Path,
     sampling: UniformSampling | RateSampling,
     transform: Callable[[Picture], Picture] | None = None,
+    keep_incomplete: bool = False,
 ) -> Clip:
     """Decode the frames of ``path`` that ``sampling`` chooses.
 
@@ -59,16 +60,20 @@ def read_clip(
         sampling: which frames to take.
         transform: applied to each frame (H, W, 3) uint8 as soon as it is decoded, so that only
             transformed frames are kept in memory; every one must come out in the same shape.
+        keep_incomplete: sample what there is of a video that is cut short or breaks midway, and
+            state in ``info.missing`` why it is not all.
 
     Returns:
         The clip, at least one frame long.
 
     Raises:
         NoVideoError: the file is missing, empty, sound only, or has zero frames.
-        DamagedVideoError: it breaks off or cannot be decoded to the last sampled frame.
+        DamagedVideoError: it is cut short or cannot be decoded to the last sampled frame.
         VideoError: it cannot be read, is no video, or changes its size midway.
     """
-    info, timeline = probe_timeline(path)
+    info, timeline = probe_timeline(path, keep_broken=keep_incomplete)
+    if info.missing is not None and not keep_incomplete:
+        raise damaged(path, info.missing, info.duration_seconds, info.num_frames)
     may_skip = timeline.pts is not None
     while True:
         times = timeline.times_seconds
@@ -83,8 +88,14 @@ def read_clip(
                 may_skip = False
                 continue
             if isinstance(end, DamagedVideoError):
-                raise
-            timeline = timeline.first(end.num_frames)
+                is_usable = 0 < end.num_usable_frames < len(times)
+                if not (keep_incomplete and is_usable):
+                    raise
+                info = replace(info, missing=end.given.removeprefix(f"{path}: ").partition(";")[0])
+                num_frames = end.num_usable_frames
+            else:
+                num_frames = end.num_frames
+            timeline = timeline.first(num_frames)
             info = replace(
                 info,
                 frame_times_seconds=timeline.times_seconds,
@@ -94,16 +105,26 @@ def read_clip(
             return Clip(np.stack([kept[place] for place in places]), times[indices], info)
 
 
-def iterate_frames(path: Path) -> Iterator[tuple[float, Picture]]:
+def iterate_frames(path: Path, keep_incomplete: bool = False) -> Iterator[tuple[float, Picture]]:
     """Every frame of the video at ``path`` in order: (seconds, picture (H, W, 3) uint8 RGB).
+
+    Args:
+        path: the video file.
+        keep_incomplete: end where a video breaks midway, instead of raising an error there.
 
     Raises:
         VideoError: as ``read_clip`` does; damage midway is raised when it is reached.
     """
-    info, timeline = probe_timeline(path)
+    info, timeline = probe_timeline(path, keep_broken=keep_incomplete)
     to_rgb = RgbConverter()
-    for seconds, frame in decode_frames(info.path, timeline):
-        yield seconds, to_rgb(frame)
+    num_frames = 0
+    try:
+        for seconds, frame in decode_frames(info.path, timeline):
+            yield seconds, to_rgb(frame)
+            num_frames += 1
+    except DamagedVideoError:
+        if not (keep_incomplete and num_frames):
+            raise
 
 
 def decode_frames(path: Path, timeline: Timeline) -> Iterator[tuple[float, VideoFrame]]:
@@ -221,7 +242,8 @@ def _decoded(
         if start is not None:
             container.seek(start.seek_timestamp, stream=stream)
         num_skipped = timeline.num_leading_packets if start is None else 0
-        for frame in decode_stream(container, stream, num_skipped, wanted):
+        from_start = start is None
+        for frame in decode_stream(container, stream, num_skipped, wanted, from_start):
             if wanted is not None and frame.pts is None:
                 raise _ShortcutError
             if _comes_before(frame, timeline, start):

@@ -11,11 +11,13 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from filmstrip.errors import DamagedVideoError
 from filmstrip.video.source import damaged
+from filmstrip.video.timestamps import LONGEST_FRAME_SECONDS, ContinuousTimes
+from filmstrip.video.transport import is_frame_whole
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class Timeline:
         key_frames: frames that can be sought, in order; empty where seeking is not safe.
         num_leading_packets: packets before the first key frame, as in a recording cut from a
             broadcast; they cannot be decoded.
+        broken: why nothing can be read after these frames, in a few words; ``None`` where the
+            packets end without a fault.
+        jump_times_seconds: where time stamps restarted or jumped, and were made to continue.
     """
 
     times_seconds: NDArray[np.float64]
@@ -52,6 +57,8 @@ class Timeline:
     pts: NDArray[np.int64] | None
     key_frames: tuple[KeyFrame, ...]
     num_leading_packets: int
+    broken: str | None = None
+    jump_times_seconds: tuple[float, ...] = ()
 
     def first(self, num_frames: int) -> Timeline:
         """The same video, found to end after ``num_frames`` frames, fewer than it has here."""
@@ -69,36 +76,55 @@ class _Packet:
     duration: int
     is_key: bool
     is_discard: bool
+    is_jump: bool
 
 
 def read_timeline(path: Path, container: InputContainer, stream: VideoStream) -> Timeline | None:
     """Walk through all packets of an open video; ``None`` where it shows not one frame.
 
     Raises:
-        DamagedVideoError: the file breaks off, or a packet is corrupt.
+        DamagedVideoError: it breaks before its first frame.
     """
-    packets = _read_packets(path, container, stream)
+    packets, broken = _read_packets(path, container, stream)
     num_leading = next((i for i, packet in enumerate(packets) if packet.is_key), 0)
     shown = _shown(packets[num_leading:])
     if not shown:
+        if broken is not None:
+            raise damaged(path, broken, 0.0, 0)
         return None
     pts, times = _presentation_times(shown, stream)
+    # No frame is shown for more than a day: what follows such a gap has no time that can be true.
+    far = np.flatnonzero(np.diff(times) > LONGEST_FRAME_SECONDS)
+    if len(far):
+        num_frames = int(far[0]) + 1
+        broken = f"the next frame claims to come {times[num_frames] - times[num_frames - 1]:.0f} s"
+        broken += " later, which no recording can mean"
+        times, pts = times[:num_frames], None if pts is None else pts[:num_frames]
+    jumps = [number for number, packet in enumerate(shown[: len(times)]) if packet.is_jump]
     return Timeline(
         times_seconds=times,
         duration_seconds=float(times[-1]) + _last_frame_seconds(shown, times, stream),
         pts=pts,
-        key_frames=() if pts is None else _key_frames(shown, pts, container),
+        # Time stamps that restart cannot be sought.
+        key_frames=() if pts is None or jumps else _key_frames(shown, pts, container),
         num_leading_packets=num_leading,
+        broken=broken,
+        jump_times_seconds=tuple(times[jumps].tolist()),
     )
 
 
-def _read_packets(path: Path, container: InputContainer, stream: VideoStream) -> list[_Packet]:
+def _read_packets(
+    path: Path, container: InputContainer, stream: VideoStream
+) -> tuple[list[_Packet], str | None]:
+    """The packets up to the first that cannot be decoded, and what is wrong with that one."""
     packets: list[_Packet] = []
+    times = ContinuousTimes(container, stream)
     try:
         for packet in container.demux(stream):
-            if packet.is_corrupt:
-                raise _broken_after(packets, path, stream, "a packet is cut short or corrupt")
+            if packet.is_corrupt and not _is_whole_all_the_same(path, packet, container):
+                return packets, "a packet is cut short or corrupt"
             if packet.size:
+                is_jump = times.mend(packet)
                 packets.append(
                     _Packet(
                         packet.pts,
@@ -106,21 +132,19 @@ def _read_packets(path: Path, container: InputContainer, stream: VideoStream) ->
                         packet.duration or 0,
                         packet.is_keyframe,
                         packet.is_discard,
+                        is_jump,
                     )
                 )
     except av.error.FFmpegError as error:
-        raise _broken_after(packets, path, stream, error.strerror) from error
-    return packets
+        return packets, error.strerror or "unreadable"
+    return packets, None
 
 
-def _broken_after(
-    packets: list[_Packet], path: Path, stream: VideoStream, reason: str | None
-) -> DamagedVideoError:
-    seconds = 0.0
-    if packets:
-        _, times = _presentation_times(packets, stream)
-        seconds = float(times[-1]) + _last_frame_seconds(packets, times, stream)
-    return damaged(path, reason, seconds, len(packets))
+def _is_whole_all_the_same(path: Path, packet: Packet[VideoStream], container: InputContainer) -> bool:
+    """Whether FFmpeg marked a packet as corrupt only because another recording follows it."""
+    if container.format.name != "mpegts" or packet.pos is None:
+        return False
+    return is_frame_whole(path, packet.stream.id, packet.pos)
 
 
 def _shown(packets: list[_Packet]) -> list[_Packet]:
@@ -165,7 +189,9 @@ def _last_frame_seconds(
 ) -> float:
     last = max(packets, key=lambda packet: packet.pts if packet.pts is not None else 0)
     if last.duration and stream.time_base is not None:
-        return float(last.duration * stream.time_base)
+        seconds = float(last.duration * stream.time_base)
+        if seconds <= LONGEST_FRAME_SECONDS:
+            return seconds
     if len(times) > 1:
         return float(np.median(np.diff(times)))
     return float(1 / stream.average_rate) if stream.average_rate else 0.0

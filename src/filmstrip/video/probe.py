@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from filmstrip.errors import NoVideoError
+from filmstrip.video.completeness import find_missing
 from filmstrip.video.limits import check_size
 from filmstrip.video.packets import Timeline, read_timeline
 from filmstrip.video.source import damaged, decode_stream, open_video
@@ -41,6 +42,9 @@ class VideoInfo:
             where the container states none.
         claimed_duration_seconds: the duration that the header claims, likewise. One much longer
             than ``duration_seconds`` is the sign of a file that was cut short.
+        missing: what shows that a part of the video is missing after these frames, in a few words;
+            ``None`` where nothing does.
+        jump_times_seconds: where time stamps restarted or jumped, and were made to continue.
     """
 
     path: Path
@@ -55,6 +59,8 @@ class VideoInfo:
     size_bytes: int
     claimed_num_frames: int | None
     claimed_duration_seconds: float | None
+    missing: str | None = None
+    jump_times_seconds: tuple[float, ...] = ()
 
     @property
     def num_frames(self) -> int:
@@ -78,13 +84,23 @@ def probe(path: Path) -> VideoInfo:
     return probe_timeline(path)[0]
 
 
-def probe_timeline(path: Path) -> tuple[VideoInfo, Timeline]:
-    """As ``probe``, with what decoding needs beside it."""
+def probe_timeline(path: Path, keep_broken: bool = False) -> tuple[VideoInfo, Timeline]:
+    """As ``probe``, with what decoding needs.
+
+    Args:
+        path: the file.
+        keep_broken: accept a file whose packets break off after the first frame, and state that
+            in ``missing``.
+    """
     path = Path(path)
     with open_video(path) as (container, stream):
         timeline = read_timeline(path, container, stream)
         if timeline is None:
             raise no_frame(path)
+        if timeline.broken is not None and not keep_broken:
+            num_frames = len(timeline.times_seconds)
+            raise damaged(path, timeline.broken, timeline.duration_seconds, num_frames)
+        claimed = _claimed_duration_seconds(container, stream)
         picture = _first_picture(path, timeline.num_leading_packets)
         rotation = _rotation_degrees(picture)
         turned = rotation in (90, -90)
@@ -100,7 +116,17 @@ def probe_timeline(path: Path) -> tuple[VideoInfo, Timeline]:
             duration_seconds=timeline.duration_seconds,
             size_bytes=path.stat().st_size,
             claimed_num_frames=stream.frames or None,
-            claimed_duration_seconds=_claimed_duration_seconds(container, stream),
+            claimed_duration_seconds=claimed,
+            missing=timeline.broken
+            or find_missing(
+                path,
+                container.format.name,
+                timeline.duration_seconds,
+                len(timeline.times_seconds),
+                claimed,
+                _start_seconds(timeline, stream),
+            ),
+            jump_times_seconds=timeline.jump_times_seconds,
         )
         return info, timeline
 
@@ -129,6 +155,12 @@ def _first_picture(path: Path, num_leading_packets: int) -> VideoFrame:
 def _rotation_degrees(picture: VideoFrame) -> int:
     quarter_turns = round(picture.rotation / 90) % 4
     return quarter_turns * 90 if quarter_turns < 3 else -90
+
+
+def _start_seconds(timeline: Timeline, stream: VideoStream) -> float:
+    if timeline.pts is None or stream.time_base is None:
+        return 0.0
+    return float(int(timeline.pts[0]) * stream.time_base)
 
 
 def _claimed_duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:

@@ -6,6 +6,7 @@ that is on screen at each sampled time. Both ways to sample cover the whole clip
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
@@ -142,11 +143,11 @@ class RateClock:
 
     def before(self, time_seconds: float) -> int:
         """A frame comes: how many further instants have shown the one before it."""
-        return self._settle(lambda instant: instant + ROUNDING_SECONDS < time_seconds)
+        return self._settle(time_seconds, lambda at: at + ROUNDING_SECONDS < time_seconds)
 
     def at(self, time_seconds: float) -> int:
         """A frame has come: how many instants it is sure to be shown at already."""
-        return self._settle(lambda instant: instant <= time_seconds)
+        return self._settle(time_seconds, lambda at: at <= time_seconds)
 
     def until_end(self, duration_seconds: float) -> int:
         """Nothing more comes: how many further instants have shown the last frame."""
@@ -155,8 +156,12 @@ class RateClock:
         self._num_instants += num_new
         return num_new
 
-    def _settle(self, is_settled: Callable[[float], bool]) -> int:
+    def _settle(self, time_seconds: float, is_settled: Callable[[float], bool]) -> int:
         before = self._num_instants
+        # Arithmetic leads to a few instants before the time, however long nothing came; the last
+        # steps are taken one by one, since rounding decides there.
+        nearly = math.floor((time_seconds - ROUNDING_SECONDS) * self._frames_per_second) - 1
+        self._num_instants = max(before, nearly)
         while is_settled(self._num_instants / self._frames_per_second):
             self._num_instants += 1
         return self._num_instants - before

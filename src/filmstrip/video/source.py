@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 import av
@@ -24,6 +23,7 @@ from av.video.stream import VideoStream
 from filmstrip.errors import DamagedVideoError, NoVideoError, VideoError
 from filmstrip.video.formats import FORMATS
 from filmstrip.video.limits import MAX_PIXELS, check_decoder_memory, check_size
+from filmstrip.video.timestamps import ContinuousTimes
 
 # Decoders that leave out exactly the frames that none refers to (that of AV1 leaves out more).
 _SKIP_WELL = ("h264", "hevc", "mpeg4")
@@ -69,15 +69,23 @@ def decode_stream(
     stream: VideoStream,
     num_skipped_packets: int = 0,
     wanted: frozenset[int] | None = None,
+    from_start: bool = True,
 ) -> Iterator[VideoFrame]:
     """Decode from the container's current place to the end, without the first few packets.
+
+    Time stamps that jump are mended as ``read_timeline`` does, which takes reading ``from_start``.
 
     Where the presentation times of ``wanted`` frames are given, the decoder leaves out others that
     no further frame refers to, which is about a third of the work on H.264.
     """
     # A packet without data is a frame that AVI dropped; a decoder would take it for the end.
     packets = (packet for packet in container.demux(stream) if packet.size)
-    for packet in islice(packets, num_skipped_packets, None):
+    times = ContinuousTimes(container, stream)
+    for number, packet in enumerate(packets):
+        if from_start:
+            times.mend(packet)
+        if number < num_skipped_packets:
+            continue
         if wanted is not None and stream.codec_context.name in _SKIP_WELL:
             stream.codec_context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
         yield from packet.decode()
