@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from threading import Event
 
 import av
@@ -19,7 +20,11 @@ from av.video.stream import VideoStream
 
 from filmstrip.errors import VideoError
 from filmstrip.video.address import Address
+from filmstrip.video.completeness import find_missing
+from filmstrip.video.packets import CorruptMarks
+from filmstrip.video.probe import claimed_duration_seconds
 from filmstrip.video.source import video_stream
+from filmstrip.video.timestamps import LONGEST_FRAME_SECONDS, ContinuousTimes, Gap, is_gap
 
 LONGEST_WAIT_SECONDS = 30.0
 """The longest pause before an address is tried again."""
@@ -29,6 +34,8 @@ NUM_FIRST_ATTEMPTS = 5
 
 _ENDLESS_SECONDS = 1800.0
 """For how long a source without a length is expected to go on."""
+
+_MOST_GAPS_SAID = 10
 
 # A presentation time that runs this far ahead of the clock on the wall is a jump, not a pause.
 _JUMP_SECONDS = 10.0
@@ -49,6 +56,9 @@ class LiveVideo:
         num_corrupt: packets that came damaged, and frames left out as they could not be decoded.
         num_connections: how often it was opened.
         end_seconds: until when the last frame is shown.
+        missing: what shows that a file is not complete, in a few words; known once it has ended,
+            None where nothing does.
+        gaps: stretches of a file without a frame.
     """
 
     def __init__(
@@ -63,6 +73,8 @@ class LiveVideo:
         self.address = address
         self.num_corrupt = self.num_connections = 0
         self.end_seconds = 0.0
+        self.missing: str | None = None
+        self.gaps: list[Gap] = []
         self._say = say
         self._stall_seconds = stall_seconds
         self._first_wait_seconds = first_wait_seconds
@@ -70,6 +82,7 @@ class LiveVideo:
         self._is_tried_again = is_tried_again and address.comes_back
         self._is_stopped = Event()
         self._num_frames = 0
+        self._last_seconds = 0.0
         self._first_wall = 0.0
         self._size: tuple[int, int] | None = None
 
@@ -111,7 +124,10 @@ class LiveVideo:
                 if not self._num_frames:
                     raise self._unreachable(failure, reason) from failure
                 if failure is not None:
+                    self.missing = reason
                     self._say(f"broke off after {self.end_seconds:.1f} s: {reason}")
+                elif self.missing is not None:
+                    self._say(f"is not complete: {self.missing}")
                 return
             if not self._num_frames and num_failures + 1 == NUM_FIRST_ATTEMPTS:
                 raise self._unreachable(failure, reason) from failure
@@ -129,9 +145,19 @@ class LiveVideo:
                 self._say("is back")
             times = _Times(container, stream, may_jump=self.address.is_live)
             start = self._start_of_connection()
+            first_pts: int | None = None
+            is_file = self.address.kind == "file"
             pace = time.monotonic() - start
             for frame in self._decoded(container, stream):
+                usual = times.usual_seconds
                 seconds, shown_seconds = times.of(frame)
+                if times.is_wrong:
+                    self._say(f"its time stamp after {start + seconds:.1f} s cannot be true")
+                if is_file and self._num_frames:
+                    self._note_gap(self._last_seconds, start + seconds, usual)
+                self._last_seconds = start + seconds
+                if first_pts is None:
+                    first_pts = frame.pts
                 self.end_seconds = start + seconds + shown_seconds
                 self._num_frames += 1
                 self._note_size(frame)
@@ -140,6 +166,8 @@ class LiveVideo:
                 if self._is_stopped.is_set():
                     return
                 yield start + seconds, frame
+            if is_file and self._num_frames:
+                self.missing = self._what_is_missing(container, stream, first_pts)
 
     def _start_of_connection(self) -> float:
         """The time of its first frame: pauses count, unless earlier frames came ahead of time."""
@@ -154,12 +182,20 @@ class LiveVideo:
         has_begun = False
         # A packet without data is a frame that AVI dropped; a decoder would take it for the end.
         packets = (packet for packet in container.demux(stream) if packet.size)
+        is_file = self.address.kind == "file"
+        times = ContinuousTimes(container, stream)
+        marks = CorruptMarks(Path(self.address.name), container)
         for packet in packets:
+            if is_file and times.mend(packet):
+                self._say("its time stamps restart or jump, as in joined recordings; it goes on")
             if not has_begun:
                 if not packet.is_keyframe:
                     continue
                 has_begun, first_pts = True, packet.pts
-            if packet.is_corrupt:
+            is_damaged = packet.is_corrupt
+            if is_file:
+                is_damaged = marks.tell_damage(packet, times.leaves_out_frame)
+            if is_damaged:
                 self._note_corrupt()
             for frame in self._tried(packet.decode):
                 if first_pts is None or frame.pts is None or frame.pts >= first_pts:
@@ -177,6 +213,26 @@ class LiveVideo:
                 self._note_corrupt()
             else:
                 yield frame
+
+    def _what_is_missing(
+        self, container: InputContainer, stream: VideoStream, first_pts: int | None
+    ) -> str | None:
+        start = 0.0
+        if first_pts is not None and stream.time_base is not None:
+            start = float(first_pts * stream.time_base)
+        claimed = claimed_duration_seconds(container, stream)
+        path, seconds = Path(self.address.name), self.end_seconds
+        words = find_missing(path, container.format.name, seconds, self._num_frames, claimed, start)
+        if words is None and self.num_corrupt:
+            words = f"{self.num_corrupt} corrupt packets or frames were left out"
+        return words
+
+    def _note_gap(self, last_seconds: float, seconds: float, usual_seconds: float) -> None:
+        if not is_gap(seconds - last_seconds, usual_seconds):
+            return
+        self.gaps.append(Gap(last_seconds, seconds))
+        if len(self.gaps) <= _MOST_GAPS_SAID:
+            self._say(f"no frame from {last_seconds:.1f} s to {seconds:.1f} s")
 
     def _note_corrupt(self) -> None:
         if not self.num_corrupt:
@@ -219,6 +275,8 @@ class _Times:
         self._is_guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
         self._may_jump = may_jump
         self._frame_seconds = float(1 / (stream.average_rate or stream.guessed_rate or 25))
+        self.is_wrong = False  # whether the time stamp of the last frame could not be true
+        self.usual_seconds = self._frame_seconds  # between two frames; gaps do not count
         self._first_pts: int | None = None
         self._offset = 0.0
         self._last: float | None = None
@@ -230,13 +288,16 @@ class _Times:
         seconds = self._stamped(frame)
         if self._last is not None:
             passed = seconds - self._last
+            self.is_wrong = passed > LONGEST_FRAME_SECONDS
             ahead = passed - (wall - self._last_wall)
-            if passed < 0 or (self._may_jump and ahead > _JUMP_SECONDS):
+            if passed < 0 or self.is_wrong or (self._may_jump and ahead > _JUMP_SECONDS):
                 mended = self._last + self._frame_seconds
                 self._offset += mended - seconds
                 seconds = mended
             elif passed:
                 self._frame_seconds = passed
+                if not is_gap(passed, self.usual_seconds):
+                    self.usual_seconds = passed
         self._last, self._last_wall = seconds, wall
         return seconds, self._shown_seconds(frame)
 
@@ -251,8 +312,10 @@ class _Times:
 
     def _shown_seconds(self, frame: VideoFrame) -> float:
         if frame.duration and self._time_base is not None:
-            return float(frame.duration * self._time_base)
-        return self._frame_seconds
+            seconds = float(frame.duration * self._time_base)
+            if seconds <= LONGEST_FRAME_SECONDS:
+                return seconds
+        return self.usual_seconds
 
 
 def _reason(error: Exception, stall_seconds: float) -> str:

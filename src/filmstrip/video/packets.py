@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 
 from filmstrip.video.source import damaged
 from filmstrip.video.timestamps import LONGEST_FRAME_SECONDS, ContinuousTimes
-from filmstrip.video.transport import is_frame_whole
+from filmstrip.video.transport import is_jump_between_frames
+
+# FFmpeg's parser is a frame behind its demuxer: the mark is one frame before the jump.
+_NUM_UNTIL_KEY_FRAME = 2
 
 
 @dataclass(frozen=True)
@@ -119,12 +122,13 @@ def _read_packets(
     """The packets up to the first that cannot be decoded, and what is wrong with that one."""
     packets: list[_Packet] = []
     times = ContinuousTimes(container, stream)
+    marks = CorruptMarks(path, container)
     try:
         for packet in container.demux(stream):
-            if packet.is_corrupt and not _is_whole_all_the_same(path, packet, container):
+            is_jump = bool(packet.size) and times.mend(packet)
+            if marks.tell_damage(packet, times.leaves_out_frame):
                 return packets, "a packet is cut short or corrupt"
             if packet.size:
-                is_jump = times.mend(packet)
                 packets.append(
                     _Packet(
                         packet.pts,
@@ -140,11 +144,41 @@ def _read_packets(
     return packets, None
 
 
-def _is_whole_all_the_same(path: Path, packet: Packet[VideoStream], container: InputContainer) -> bool:
-    """Whether FFmpeg marked a packet as corrupt only because another recording follows it."""
-    if container.format.name != "mpegts" or packet.pos is None:
-        return False
-    return is_frame_whole(path, packet.stream.id, packet.pos)
+class CorruptMarks:
+    """Judges FFmpeg's marks on corrupt packets, in the order in which packets are read.
+
+    In a transport stream FFmpeg also marks a packet shortly before another recording begins. Then
+    nothing is missing: the counter of the stream jumps between two frames, a key frame follows, and
+    time goes on without a gap.
+
+    Args:
+        path: the file.
+        container: the same, open.
+    """
+
+    def __init__(self, path: Path, container: InputContainer) -> None:
+        self._path = path
+        self._is_transport = container.format.name == "mpegts"
+        self._num_until_key_frame = 0
+
+    def tell_damage(self, packet: Packet[VideoStream], leaves_out_frame: bool) -> bool:
+        """Return whether the packet is damaged, or packets are missing before it.
+
+        Args:
+            packet: the next one.
+            leaves_out_frame: whether more time than usual passed before it.
+        """
+        is_damaged = False
+        if self._num_until_key_frame and packet.size:
+            self._num_until_key_frame = 0 if packet.is_keyframe else self._num_until_key_frame - 1
+            is_damaged = leaves_out_frame or not (self._num_until_key_frame or packet.is_keyframe)
+        if not packet.is_corrupt:
+            return is_damaged
+        if not self._is_transport or packet.pos is None:
+            return True
+        self._num_until_key_frame = _NUM_UNTIL_KEY_FRAME
+        stream_id = packet.stream.id
+        return is_damaged or not is_jump_between_frames(self._path, stream_id, packet.pos)
 
 
 def _shown(packets: list[_Packet]) -> list[_Packet]:

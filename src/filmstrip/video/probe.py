@@ -100,7 +100,7 @@ def probe_timeline(path: Path, keep_broken: bool = False) -> tuple[VideoInfo, Ti
         if timeline.broken is not None and not keep_broken:
             num_frames = len(timeline.times_seconds)
             raise damaged(path, timeline.broken, timeline.duration_seconds, num_frames)
-        claimed = _claimed_duration_seconds(container, stream)
+        claimed = claimed_duration_seconds(container, stream)
         picture = _first_picture(path, timeline.num_leading_packets)
         rotation = _rotation_degrees(picture)
         turned = rotation in (90, -90)
@@ -163,7 +163,8 @@ def _start_seconds(timeline: Timeline, stream: VideoStream) -> float:
     return float(int(timeline.pts[0]) * stream.time_base)
 
 
-def _claimed_duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+def claimed_duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    """Return the duration that the header of an open video states, if any."""
     if stream.duration and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration else None

@@ -13,17 +13,17 @@ from pathlib import Path
 _SYNC = 0x47
 # Sizes of a packet, and where in it the 188 bytes of the stream begin.
 _LAYOUTS = ((188, 0), (192, 0), (192, 4), (204, 0))
-_LONGEST_FRAME_BYTES = 2**25
+_SCANNED_BYTES = 2**25  # a few frames of the highest bit rate
 _PACKET_BYTES = 188
 
 
-def is_frame_whole(path: Path, stream_id: int, start: int) -> bool:
-    """Return whether no packet is missing within the frame that begins at byte ``start``.
+def is_jump_between_frames(path: Path, stream_id: int, start: int) -> bool:
+    """Return whether the next jump of the counter lies between two frames, not within one.
 
     Args:
         path: the transport stream.
         stream_id: the packet identifier (PID) of the video.
-        start: of the frame's first packet in the file.
+        start: where to begin in the file: a byte at which a packet begins.
     """
     counter: int | None = None
     for packet in _packets(path, start):
@@ -31,23 +31,18 @@ def is_frame_whole(path: Path, stream_id: int, start: int) -> bool:
             continue  # of another stream, or without a payload
         if packet[1] & 0x80:
             return False  # the receiver marked it as damaged
-        begins_frame = bool(packet[1] & 0x40)
-        if counter is None:
-            if not begins_frame:
-                return False
-        elif begins_frame:
-            return True
-        elif packet[3] & 0x0F not in (counter, (counter + 1) & 0x0F):  # a packet may be sent twice
-            return False
+        expected = packet[3] & 0x0F if counter is None else (counter + 1) & 0x0F
+        if packet[3] & 0x0F not in (counter, expected):  # a packet may be sent twice
+            return bool(packet[1] & 0x40)
         counter = packet[3] & 0x0F
-    return counter is not None
+    return False
 
 
 def _packets(path: Path, start: int) -> Iterator[bytes]:
-    """The packets from byte ``start`` on, 188 bytes each, for at most the length of a frame."""
+    """The packets from byte ``start`` on, 188 bytes each, for the length of a few frames."""
     with path.open("rb") as file:
         file.seek(start)
-        content = file.read(_LONGEST_FRAME_BYTES)
+        content = file.read(_SCANNED_BYTES)
     for size, lead in _LAYOUTS:
         if all(content[place] == _SYNC for place in range(lead, min(len(content), 8 * size), size)):
             for place in range(lead, len(content) - _PACKET_BYTES + 1, size):
