@@ -16,7 +16,7 @@ from filmstrip.errors import NoVideoError, RecipeError, StorageError
 from filmstrip.inference.predict import Predictor, load
 from filmstrip.inference.segments import Segment
 from filmstrip.inference.timeline import Timeline, TimelineStep
-from filmstrip.inference.timeline_files import clock_time, write_segments, writing_steps
+from filmstrip.inference.timeline_files import Recording, clock_time, write_segments, writing_steps
 from filmstrip.model.classifier import VideoClassifier
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.training.run_folder import RunFolder
@@ -149,11 +149,11 @@ def test_a_file_that_is_no_video_is_an_error(predictor: Predictor, tmp_path: Pat
 
 
 def test_segments_are_written_as_json_and_csv(tmp_path: Path) -> None:
-    write_segments(tmp_path / "out.json", SEGMENTS, "match.mp4")
+    write_segments(tmp_path / "out.json", SEGMENTS, Recording("match.mp4"))
     content = json.loads((tmp_path / "out.json").read_text())
     assert content["source"] == "match.mp4"
     assert [Segment(**segment) for segment in content["segments"]] == list(SEGMENTS)
-    write_segments(tmp_path / "out.csv", SEGMENTS, "match.mp4")
+    write_segments(tmp_path / "out.csv", SEGMENTS, Recording("match.mp4"))
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == ["a & <b>", "fall, hard"]
@@ -161,8 +161,8 @@ def test_segments_are_written_as_json_and_csv(tmp_path: Path) -> None:
 
 
 def test_subtitles_are_as_their_formats_want_them(tmp_path: Path) -> None:
-    write_segments(tmp_path / "out.srt", SEGMENTS, "")
-    write_segments(tmp_path / "out.VTT", SEGMENTS, "")
+    write_segments(tmp_path / "out.srt", SEGMENTS, Recording(""))
+    write_segments(tmp_path / "out.VTT", SEGMENTS, Recording(""))
     assert (tmp_path / "out.srt").read_text() == (
         "1\n00:00:00,000 --> 00:00:02,500\na & <b> (75%)\n\n"
         "2\n01:01:01,001 --> 01:01:03,000\nfall, hard (50%)\n\n"
@@ -178,7 +178,7 @@ def test_subtitles_are_read_by_ffmpeg(tmp_path: Path) -> None:
 
     for suffix in (".srt", ".vtt"):
         path = tmp_path / f"out{suffix}"
-        write_segments(path, SEGMENTS, "")
+        write_segments(path, SEGMENTS, Recording(""))
         with av.open(str(path)) as container:
             times = [float(p.pts * p.time_base) for p in container.demux() if p.size]
         assert times == pytest.approx([0, 3661.001], abs=1e-3)
@@ -187,7 +187,7 @@ def test_subtitles_are_read_by_ffmpeg(tmp_path: Path) -> None:
 def test_another_ending_is_refused(tmp_path: Path) -> None:
     for name in ("out.txt", "out"):
         with pytest.raises(StorageError, match=name):
-            write_segments(tmp_path / name, SEGMENTS, "")
+            write_segments(tmp_path / name, SEGMENTS, Recording(""))
     assert not list(tmp_path.iterdir())
 
 

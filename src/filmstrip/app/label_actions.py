@@ -64,6 +64,7 @@ class LabelActions:
 def event(sighting: Sighting, source: str) -> dict[str, object]:
     """What is told of a sighting in JSON."""
     answer = sighting.prediction
+    facts = {"complete": answer.complete} if sighting.is_last else {}
     return {
         "event": "end" if sighting.is_last else "label",
         "source": source,
@@ -72,6 +73,7 @@ def event(sighting: Sighting, source: str) -> dict[str, object]:
         "confidence": answer.confidence,
         "abstains": answer.abstains,
         "unfamiliar": answer.unfamiliar,
+        **facts,
         "probs": answer.probs,
     }
 

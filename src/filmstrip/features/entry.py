@@ -52,12 +52,14 @@ class ClipFacts:
         height: likewise.
         duration_seconds: of the whole clip; NaN for a packed clip, which does not know.
         num_frames: of the whole clip.
+        missing: what shows that the clip is not complete, in a few words; None where nothing does.
     """
 
     width: int
     height: int
     duration_seconds: float
     num_frames: int
+    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ from filmstrip.video.transforms import Framing, View
 
 _INDEX_COLUMNS = (
     *("path", "label", "group", "split", "view", "file", "num_frames", "num_features"),
-    *("width", "height", "duration_seconds", "key"),
+    *("width", "height", "duration_seconds", "missing", "key"),
 )
 
 
@@ -253,5 +253,6 @@ def _line(clip: ClipFeatures, file: str, key: str, facts: ClipFacts) -> dict[str
         "width": facts.width,
         "height": facts.height,
         "duration_seconds": facts.duration_seconds,
+        "missing": facts.missing or "",
         "key": key,
     }

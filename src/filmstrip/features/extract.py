@@ -24,6 +24,7 @@ from filmstrip.dataset.rows import UNREADABLE, SkippedFile, VideoRow
 from filmstrip.errors import VideoError
 from filmstrip.features.claims import Claim
 from filmstrip.features.engine import Engine
+from filmstrip.features.entry import ClipFacts
 from filmstrip.features.extraction import Extracted, Extraction
 from filmstrip.features.fingerprint import fingerprint
 from filmstrip.features.readers import Readers
@@ -69,6 +70,8 @@ class Extractor:
         engine: the backbone; None keeps the frames themselves (for networks trained end to end).
         views: how each clip is shown to the backbone: ``plain``, ``flip``. Frames are kept plain.
         backbone_name: what the features are of, for those who look into the store.
+        keep_incomplete: take what there is of clips that are not complete, instead of leaving them
+            out.
     """
 
     def __init__(
@@ -78,10 +81,12 @@ class Extractor:
         engine: Engine | None,
         views: Sequence[View] = ("plain",),
         backbone_name: str = "",
+        keep_incomplete: bool = False,
     ) -> None:
         self.store = store
         self.reader = reader
         self.engine = engine
+        self.keep_incomplete = keep_incomplete
         self.views: tuple[View, ...] = tuple(views) if engine else ("plain",)
         self.origin = backbone_name if engine else "frames"
         num_cores = os.cpu_count() or 2
@@ -209,7 +214,7 @@ class _Pass:
             return error
         known = self.extractor.look_up(keys)
         if known is not None:
-            return known
+            return self._refused(row, known.facts) or known
         claim = self.store.claim(keys[0])
         if claim is None:
             return _Claimed(row, keys[0])
@@ -218,11 +223,24 @@ class _Pass:
         if outcome is None:
             try:
                 frames, facts = self.readers.read(row)
-                return _Clip(row, Extracted(keys, facts), frames)
+                outcome = self._refused(row, facts)
+                if outcome is None:
+                    return _Clip(row, Extracted(keys, facts), frames)
             except VideoError as error:
                 outcome = error
         self.claims.pop(keys[0]).release()
         return outcome
+
+    def _refused(self, row: VideoRow, facts: ClipFacts) -> VideoError | None:
+        """The error for a clip that is not complete, if such clips are left out."""
+        if facts.missing is None or self.extractor.keep_incomplete:
+            return None
+        return VideoError(
+            f"{row.path}: is not complete ({facts.missing}); its first {facts.num_frames} frames "
+            "can be read",
+            "a complete video",
+            "copy it again from its source; or take what there is with --keep-incomplete.",
+        )
 
     def _embedded(
         self, views: Iterator[tuple[_View, NDArray[np.uint8]]]

@@ -49,6 +49,12 @@ class Extraction:
     def __getitem__(self, row: VideoRow) -> Extracted:
         return self.clips[row.path, row.packed_index]
 
+    @property
+    def incomplete(self) -> dict[Path, str]:
+        """The clips that are not complete, and what is missing."""
+        found = {path: clip.facts.missing for (path, _), clip in self.clips.items()}
+        return {path: missing for path, missing in found.items() if missing is not None}
+
     def start(self) -> None:
         """Note that the first clip is about to be computed."""
         if self.started is None:

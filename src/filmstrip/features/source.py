@@ -14,10 +14,11 @@ from filmstrip.video.decode import read_clip
 from filmstrip.video.sampling import Sampling, sample_indices
 from filmstrip.video.transforms import Framing
 
-READING = "2"
+READING = "3"
 """Part of each key of the store: another number where the same file and settings give other frames.
 
 2: frames of AVI files whose codec reorders them are counted.
+3: the best video track is read, joined recordings are one video, and incomplete ones are marked.
 """
 
 
@@ -28,10 +29,13 @@ class ClipReader:
     Attributes:
         sampling: which frames.
         framing: how each becomes a square picture.
+        keep_incomplete: read what there is of a file that is not complete; its facts then state
+            what is missing.
     """
 
     sampling: Sampling
     framing: Framing
+    keep_incomplete: bool = True
 
     def read(self, row: VideoRow) -> tuple[NDArray[np.uint8], ClipFacts]:
         """Frames (T, S, S, 3) uint8 and the facts of the clip.
@@ -41,9 +45,11 @@ class ClipReader:
         """
         if row.packed_index is not None:
             return self._read_packed(row)
-        clip = read_clip(row.path, self.sampling, self.framing)
+        clip = read_clip(row.path, self.sampling, self.framing, self.keep_incomplete)
         info = clip.info
-        facts = ClipFacts(info.width, info.height, info.duration_seconds, info.num_frames)
+        facts = ClipFacts(
+            info.width, info.height, info.duration_seconds, info.num_frames, info.missing
+        )
         return clip.frames, facts
 
     def _read_packed(self, row: VideoRow) -> tuple[NDArray[np.uint8], ClipFacts]:

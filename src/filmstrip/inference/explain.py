@@ -19,7 +19,7 @@ read that view, and are part of what is explained.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -106,7 +106,7 @@ def explain(
             "one of its classes",
             nearest(label, spec.class_names),
         )
-    clip = read_clip(path, spec.sampling, spec.framing)
+    clip = read_clip(path, spec.sampling, spec.framing, keep_incomplete=True)
     frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)  # (T, 3, S, S)
     plain_frame = frames.float().mean(dim=(0, 2, 3)).round().to(torch.uint8)
     model = _FromMaps(classifier)
@@ -116,7 +116,7 @@ def explain(
         plain_maps = plain[None].expand_as(maps).contiguous()
         logits = model.logits(maps)[0]
         plain_logits = model.logits(plain_maps)[0]
-    answer = Prediction.of_logits(logits, spec, path)
+    answer = replace(Prediction.of_logits(logits, spec, path), missing=clip.info.missing)
     label = label or answer.label
     place = spec.class_names.index(label)
     attribute = _integrated_gradients if method == "integrated-gradients" else _grad_cam

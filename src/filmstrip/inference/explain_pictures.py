@@ -55,7 +55,7 @@ def write_strip(
     adds = explanation.frame_contributions
     stretches = np.array_split(np.arange(len(adds)), min(NUM_SHOWN, len(adds)))
     shown = [int(stretch[np.abs(adds[stretch]).argmax()]) for stretch in stretches]
-    frames = read_clip(source, sampling, _thumbnail).frames
+    frames = read_clip(source, sampling, _thumbnail, keep_incomplete=True).frames
     heat = _scaled(explanation)
     height, width = frames.shape[1:3]
     figure = Figure(figsize=(12, 4.2 * height / width + 3.0), layout="constrained")
@@ -95,7 +95,9 @@ def write_overlay(explanation: Explanation, source: Path, framing: Framing, path
     seen = frames_on_screen(explanation.times_seconds, info.frame_times_seconds)
 
     def drawn() -> Iterator[Picture]:
-        for (_, frame), number in zip(iterate_frames(source), seen, strict=False):
+        for (_, frame), number in zip(
+            iterate_frames(source, keep_incomplete=True), seen, strict=False
+        ):
             yield _captioned(paint(frame, heat[number]), explanation, int(number))
 
     write_video(path, drawn(), info.average_fps)

@@ -162,7 +162,7 @@ def _extract(
     reporter: Reporter,
 ) -> Extraction:
     reader = ClipReader(recipe.fixed_sampling, recipe.framing)
-    extractor = Extractor(store, reader, engine, views, recipe.backbone.name)
+    extractor = Extractor(store, reader, engine, views, recipe.backbone.name, keep_incomplete=True)
     title = "Extracting features" if engine else "Reading frames"
     with reporter.phase(title, len(index)) as advance:
         return extractor.run(index.rows, advance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,11 +69,14 @@ class Predictor:
     def predict(self, path: str | Path) -> Prediction:
         """The answer to one video file.
 
+        A file that is cut short or breaks midway is answered from what there is of it; ``missing``
+        then states what is not.
+
         Raises:
             VideoError: the file cannot be read.
         """
-        frames, _ = self._reader.read(VideoRow(Path(path), label=""))
-        return self._answer(frames, Path(path))
+        frames, facts = self._reader.read(VideoRow(Path(path), label=""))
+        return replace(self._answer(frames, Path(path)), missing=facts.missing)
 
     def predict_frames(self, frames: NDArray[np.uint8], frames_per_second: float) -> Prediction:
         """The answer to frames (T, H, W, 3) uint8, RGB, shown at a steady rate.

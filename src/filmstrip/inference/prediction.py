@@ -24,6 +24,8 @@ class Prediction:
         abstains: whether the model would rather not answer: ``confidence`` is below its threshold.
         unfamiliar: whether the clip is unlike everything in the training set, so that none of the
             classes may apply; None where the model has no such check. It never changes ``label``.
+        missing: what shows that the video is not complete, in a few words, so that the answer
+            rests on a part of it; None where nothing does.
     """
 
     label: str
@@ -32,6 +34,7 @@ class Prediction:
     path: Path | None = None
     abstains: bool = False
     unfamiliar: bool | None = None
+    missing: str | None = None
 
     @classmethod
     def of_logits(
@@ -47,6 +50,11 @@ class Prediction:
         label, confidence = ranked[0]
         abstains = not is_answered(probs, spec.threshold)
         return cls(label, confidence, dict(ranked), path, abstains, unfamiliar)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer rests on all of the video, as far as the file shows."""
+        return self.missing is None
 
     def top(self, number: int) -> dict[str, float]:
         """The most probable classes with their probabilities."""

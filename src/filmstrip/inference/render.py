@@ -45,7 +45,7 @@ def render(
         VideoError: the source cannot be read, ``out`` is the source, or its suffix is unknown.
         StorageError: the disk is full or cannot be written.
     """
-    info = probe(source)
+    info = probe(source, keep_broken=True)
     if out.exists() and out.samefile(source):
         raise VideoError(
             f"{out}: is the video itself",
@@ -55,7 +55,7 @@ def render(
 
     def drawn() -> Iterator[NDArray[np.uint8]]:
         overlay = _overlay(prediction, info.width, info.height)
-        for _, frame in iterate_frames(source):
+        for _, frame in iterate_frames(source, keep_incomplete=True):
             # The size of a video may change midway; the copy has one.
             picture = Image.fromarray(frame).resize((info.width, info.height)).convert("RGBA")
             picture.alpha_composite(overlay)

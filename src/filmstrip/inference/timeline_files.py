@@ -6,7 +6,7 @@ import csv
 import html
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filmstrip.errors import StorageError
@@ -14,25 +14,41 @@ from filmstrip.inference.segments import Segment
 from filmstrip.inference.timeline import TimelineStep
 from filmstrip.storage import replacing
 from filmstrip.text import printable, to_json
+from filmstrip.video.timestamps import Gap
 
 
-def write_segments(path: Path, segments: Sequence[Segment], source: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What segments are from.
+
+    Attributes:
+        source: its name.
+        missing: what shows that it is not complete, in a few words; None where nothing does.
+        gaps: stretches without a frame.
+    """
+
+    source: str
+    missing: str | None = None
+    gaps: Sequence[Gap] = ()
+
+
+def write_segments(path: Path, segments: Sequence[Segment], recording: Recording) -> None:
     """Write segments to ``path``, whose suffix decides the format; whole or not at all.
 
     Args:
         path: .json, .csv, .srt or .vtt.
         segments: in order.
-        source: name of the recording, for JSON.
+        recording: what they are from, for JSON.
 
     Raises:
         StorageError: another suffix, or the disk is full or cannot be written.
     """
-    text = writer_for(path)(segments, source)
+    text = writer_for(path)(segments, recording)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
-def writer_for(path: Path) -> Callable[[Sequence[Segment], str], str]:
+def writer_for(path: Path) -> Callable[[Sequence[Segment], Recording], str]:
     """What turns segments into the text of a file with the suffix of ``path``.
 
     Raises:
@@ -74,12 +90,18 @@ def clock_time(seconds: float, separator: str = ".") -> str:
     return f"{hours:02}:{minutes:02}:{seconds:02}{separator}{milliseconds:03}"
 
 
-def _json(segments: Sequence[Segment], source: str) -> str:
-    content = {"source": source, "segments": [asdict(segment) for segment in segments]}
+def _json(segments: Sequence[Segment], recording: Recording) -> str:
+    content = {
+        "source": recording.source,
+        "complete": recording.missing is None,
+        "missing": recording.missing,
+        "gaps": [asdict(gap) for gap in recording.gaps],
+        "segments": [asdict(segment) for segment in segments],
+    }
     return to_json(content, indent=2) + "\n"
 
 
-def _csv(segments: Sequence[Segment], _source: str) -> str:
+def _csv(segments: Sequence[Segment], _recording: Recording) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["start_seconds", "end_seconds", "label", "confidence"])
@@ -91,7 +113,7 @@ def _csv(segments: Sequence[Segment], _source: str) -> str:
     return text.getvalue()
 
 
-def _srt(segments: Sequence[Segment], _source: str) -> str:
+def _srt(segments: Sequence[Segment], _recording: Recording) -> str:
     """SubRip: numbered cues, a comma before the milliseconds."""
     return "".join(
         f"{number}\n{_span(segment, ',')}\n{_words(segment)}\n\n"
@@ -99,7 +121,7 @@ def _srt(segments: Sequence[Segment], _source: str) -> str:
     )
 
 
-def _vtt(segments: Sequence[Segment], _source: str) -> str:
+def _vtt(segments: Sequence[Segment], _recording: Recording) -> str:
     """WebVTT, https://www.w3.org/TR/webvtt1/."""
     cues = (
         f"{_span(segment, '.')}\n{html.escape(_words(segment), quote=False)}\n\n"
@@ -123,7 +145,7 @@ def _short(probability: float) -> str:
     return f"{probability:.6f}"
 
 
-_WRITERS: dict[str, Callable[[Sequence[Segment], str], str]] = {
+_WRITERS: dict[str, Callable[[Sequence[Segment], Recording], str]] = {
     ".json": _json,
     ".csv": _csv,
     ".srt": _srt,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
@@ -141,8 +141,9 @@ class Watch:
                 if reader.crash is not None:
                     raise reader.crash
                 if stream.num_frames:
-                    end = reader.video.end_seconds
-                    yield Sighting(place, end, stream.finish(end), frame=None)
+                    video = reader.video
+                    answer = replace(stream.finish(video.end_seconds), missing=video.missing)
+                    yield Sighting(place, video.end_seconds, answer, frame=None)
 
     def _wait_for_news(self, readers: Sequence[_Reader]) -> None:
         """Return once a frame of a live video has come, or one of each file; the lock is held."""

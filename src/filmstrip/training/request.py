@@ -32,6 +32,7 @@ class TrainingRequest(Spec):
         splits: a splits.csv to use again, if any.
         quarantine: a list of files to leave out, if any.
         near_duplicates: decode all clips to find copies and cut recordings.
+        keep_incomplete: train on what there is of clips that are cut short or break midway.
         allow_leak: train on a given split that leaks, and mark every figure.
         division: ``given`` honours the splits of the data; ``grouped`` and ``random`` set them
             aside, and divide by groups or clip by clip, to measure what the second lets through.
@@ -49,6 +50,7 @@ class TrainingRequest(Spec):
     splits: AbsolutePath | None = None
     quarantine: AbsolutePath | None = None
     near_duplicates: bool = True
+    keep_incomplete: bool = False
     allow_leak: bool = False
     division: Literal["given", "grouped", "random"] = "given"
     class_folders: ClassFolders = "auto"

@@ -214,7 +214,12 @@ class _Run:
         recipe = self.recipe
         reader = ClipReader(recipe.fixed_sampling, recipe.framing)
         extractor = Extractor(
-            self.store, reader, engine, recipe.extracted_views, recipe.backbone.name
+            self.store,
+            reader,
+            engine,
+            recipe.extracted_views,
+            recipe.backbone.name,
+            self.request.keep_incomplete,
         )
         title = "Extracting features" if engine else "Reading frames"
         with self.reporter.phase(title, len(index)) as advance:

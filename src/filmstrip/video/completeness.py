@@ -28,7 +28,6 @@ _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _LEAST_MISSING_SECONDS = 0.2
 _LEAST_MISSING_SHARE = 0.01
 _LEAST_MISSING_FRAMES = 3
-_EBML_VOID = b"\xec"
 _RIFF_UNKNOWN = (0, 2**32 - 1)
 # Containers whose stated duration was written down, and is no estimate of FFmpeg's. An MP4 without
 # fragments has an index of every frame, and its edit list may shorten what is shown.
@@ -108,14 +107,17 @@ class _Structure:
         self.is_fragmented = False
 
     def matroska(self) -> str | None:
-        """Segments, and the clusters of one whose length is not stated."""
+        """Segments, and the parts of those whose length is not stated."""
         place = 0
-        while place + 12 <= self._num_bytes:
-            name = self._at(place, 1)
-            # A padding element has a name of one byte, every other part of a segment one of four.
-            name_width = 1 if name == _EBML_VOID else 4 if name[0] >> 4 == 1 else 0
-            length, width = _ebml_length(self._at(place + name_width, 8))
-            if not width or not name_width:
+        while place < self._num_bytes:
+            head = self._at(place, 12)
+            name_width = 9 - head[0].bit_length()
+            if name_width > 4:
+                return None  # no element: padding, or something else
+            length, width = _ebml_length(head[name_width:])
+            if len(head) < max(name_width + width, 2):
+                return self._said(place + name_width + max(width, 1))
+            if not width:
                 return None
             start = place + name_width + width
             if length is None:  # recorded live: its parts may still state their length

@@ -73,25 +73,24 @@ class VideoInfo:
         return self.num_frames / self.duration_seconds if self.duration_seconds else 0.0
 
 
-def probe(path: Path) -> VideoInfo:
+def probe(path: Path, keep_broken: bool = False) -> VideoInfo:
     """Find out what the video at ``path`` holds.
+
+    Args:
+        path: the file.
+        keep_broken: accept a file whose packets break off after the first frame, and state that
+            in ``missing``.
 
     Raises:
         NoVideoError: the file is missing, empty, sound only, or has zero frames.
         DamagedVideoError: it breaks off, or its packets or first frame are corrupt.
         VideoError: it cannot be read, is no video, or its frames are absurdly large.
     """
-    return probe_timeline(path)[0]
+    return probe_timeline(path, keep_broken)[0]
 
 
 def probe_timeline(path: Path, keep_broken: bool = False) -> tuple[VideoInfo, Timeline]:
-    """As ``probe``, with what decoding needs.
-
-    Args:
-        path: the file.
-        keep_broken: accept a file whose packets break off after the first frame, and state that
-            in ``missing``.
-    """
+    """As ``probe``, with what decoding needs."""
     path = Path(path)
     with open_video(path) as (container, stream):
         timeline = read_timeline(path, container, stream)

@@ -15,6 +15,7 @@ from filmstrip.app.cli.options import (
     DataArgument,
     EngineOption,
     GroupPatternOption,
+    KeepIncompleteOption,
     ListNumberOption,
     ListsOption,
     QuarantineOption,
@@ -84,6 +85,7 @@ def compare(
     quarantine: QuarantineOption = None,
     class_folders: ClassFoldersOption = ClassFoldersName.auto,
     allow_missing_classes: AllowMissingClassesOption = False,
+    keep_incomplete: KeepIncompleteOption = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON object.")
     ] = False,
@@ -106,6 +108,7 @@ def compare(
     rungs = make_rungs(recipes, changes, weights or [], order_blind)
     request = TrainingRequest(
         data=data,
+        keep_incomplete=keep_incomplete,
         recipe=rungs[0].recipe,
         num_folds=folds,
         lists=lists,

@@ -63,7 +63,7 @@ def pack(
         chosen, index.rows, lambda text: messages.print(text, soft_wrap=True, markup=False)
     )
     sampling = chosen.fixed_sampling
-    reader = ClipReader(sampling, chosen.framing)
+    reader = ClipReader(sampling, chosen.framing, keep_incomplete=False)
     info = {
         "recipe": chosen.name,
         "sampling": sampling.model_dump(mode="json"),

@@ -66,6 +66,10 @@ def explain(
     folder = out or Path(f"{video.stem}_explained")
     spec = classifier.spec
     content = _content(explanation)
+    if explanation.answer.missing is not None:
+        messages.print(
+            f"Incomplete: {video}: {explanation.answer.missing}.", soft_wrap=True, markup=False
+        )
     with replacing(folder / "explanation.json") as temporary:
         temporary.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")
     write_strip(explanation, video, spec.sampling, spec.framing, folder / "strip.png")
@@ -86,6 +90,7 @@ def _content(explanation: Explanation) -> dict[str, object]:
         "label": explanation.label,
         "probability": explanation.answer.probs[explanation.label],
         "answer": explanation.answer.label,
+        "complete": explanation.answer.complete,
         "explains": "plain view",
         "views": explanation.views,
         "method": explanation.method,

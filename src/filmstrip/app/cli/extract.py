@@ -97,7 +97,8 @@ def extract(
 ) -> None:
     """Turn videos into features: plain files for other tools, or a filled cache.
 
-    Nothing is computed twice; run it again to go on where it was cut short. A file that cannot be
+    Nothing is computed twice; run it again to go on where it was cut short. Of a video that is not
+    complete, features of what there is are computed, and it is named. A file that cannot be
     read is named and the others go on; the exit code is then 1.
     """
     from filmstrip.app.cli.console import ConsoleReporter, messages
@@ -135,6 +136,8 @@ def extract(
         _print_json(done, out)
     else:
         _print_summary(done, out)
+    for path, missing in done.extraction.incomplete.items():
+        messages.print(f"Incomplete: {path}: {missing}.", soft_wrap=True, markup=False)
     if done.failed:
         _print_failures(done, out)
         raise typer.Exit(1)
@@ -163,6 +166,7 @@ def _print_json(done: ExtractedVideos, out: Path | None) -> None:
         "num_cached": done.extraction.num_hits,
         "num_computed": done.extraction.num_computed,
         "num_failed": len(done.failed),
+        "num_incomplete": len(done.extraction.incomplete),
         "seconds": round(done.seconds, 3),
         "out": None if out is None else str(out),
     }

@@ -82,6 +82,15 @@ NearDuplicatesOption = Annotated[
         rich_help_panel="Split",
     ),
 ]
+KeepIncompleteOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-incomplete",
+        help="Use what there is of videos that are cut short or break midway; they are left out "
+        "without it.",
+        rich_help_panel="Split",
+    ),
+]
 GroupPatternOption = Annotated[
     str | None,
     typer.Option(

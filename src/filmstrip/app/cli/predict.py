@@ -28,8 +28,8 @@ def predict(
         bool,
         typer.Option(
             "--json",
-            help="Print one JSON object a line: path, label, confidence, abstains, "
-            "unfamiliar, and probs of the --top labels, or of all without --top.",
+            help="Print one JSON object a line: path, label, confidence, abstains, unfamiliar, "
+            "complete, and probs of the --top labels, or of all without --top.",
         ),
     ] = False,
     engine: AnswerEngineOption = "auto",
@@ -47,7 +47,9 @@ def predict(
     confidence: perhaps none of the classes applies. In JSON the key is null for models that were
     trained before this check existed.
 
-    A file that cannot be read is named and the others go on; the exit code is then 1.
+    A file that is cut short or breaks midway is answered from what there is of it: the line ends in
+    "incomplete", and in JSON `complete` is false. A file that cannot be read at all is named and
+    the others go on; the exit code is then 1.
     """
     from filmstrip.app.cli.console import messages, show_error
     from filmstrip.dataset.rows import left_out_summary
@@ -79,6 +81,8 @@ def predict(
             num_failed += 1
             show_error(error)
             continue
+        if answer.missing is not None:
+            messages.print(f"Incomplete: {file}: {answer.missing}.", soft_wrap=True, markup=False)
         if as_json:
             _print_json(answer, top)
         else:
@@ -100,6 +104,7 @@ def _print_json(answer: Prediction, top: int | None) -> None:
         "confidence": answer.confidence,
         "abstains": answer.abstains,
         "unfamiliar": answer.unfamiliar,
+        "complete": answer.complete,
         "probs": answer.top(top or len(answer.probs)),
     }
     show_json(line)
@@ -112,6 +117,7 @@ def _print_line(answer: Prediction, top: int, width: int) -> None:
     doubt = "  abstains" if answer.abstains else ""
     if answer.unfamiliar:
         doubt += "  unfamiliar"
+    doubt += "" if answer.complete else "  incomplete"
     output.print(f"{answer.path!s:<{width}}  {shown}{doubt}", soft_wrap=True)
 
 
@@ -120,6 +126,7 @@ def _render(answer: Prediction, source: Path, out: Path) -> None:
     from filmstrip.inference.render import render
     from filmstrip.video.probe import probe
 
-    with ConsoleReporter().phase("Drawing labels", probe(source).num_frames) as advance:
+    num_frames = probe(source, keep_broken=True).num_frames
+    with ConsoleReporter().phase("Drawing labels", num_frames) as advance:
         render(source, answer, out, advance)
     messages.print(f"Labels drawn onto {out}.", soft_wrap=True)

@@ -86,6 +86,7 @@ def timeline(
     from filmstrip.inference.predict import load
     from filmstrip.inference.segments import Hysteresis, find_segments
     from filmstrip.inference.timeline_files import (
+        Recording,
         clock_time,
         write_segments,
         writer_for,
@@ -125,7 +126,7 @@ def timeline(
             markup=False,
         )
     for path in out or []:
-        write_segments(path, segments, str(video))
+        write_segments(path, segments, Recording(str(video), reader.missing, reader.gaps))
     if plot is not None:
         from filmstrip.inference.timeline_plot import plot_timeline
 

@@ -15,6 +15,7 @@ from filmstrip.app.cli.options import (
     DataArgument,
     EngineOption,
     GroupPatternOption,
+    KeepIncompleteOption,
     ListNumberOption,
     ListsOption,
     NearDuplicatesOption,
@@ -66,6 +67,7 @@ def train(
         typer.Option(help="The splits.csv of another run, to use again.", rich_help_panel="Split"),
     ] = None,
     quarantine: QuarantineOption = None,
+    keep_incomplete: KeepIncompleteOption = False,
     allow_leak: AllowLeakOption = False,
     class_folders: ClassFoldersOption = ClassFoldersName.auto,
     allow_missing_classes: AllowMissingClassesOption = False,
@@ -92,6 +94,7 @@ def train(
     request = TrainingRequest(
         data=data,
         recipe=chosen,
+        keep_incomplete=keep_incomplete,
         weights=weights,
         num_folds=folds,
         lists=lists,

@@ -14,6 +14,7 @@ from filmstrip.app.cli.options import (
     ClassFoldersName,
     ClassFoldersOption,
     DataArgument,
+    KeepIncompleteOption,
     RecipeOption,
     SetOption,
     WeightsOption,
@@ -53,6 +54,7 @@ def tune(
     ] = SearchName.grid,
     trials: Annotated[int, typer.Option(min=1, help="How many to draw at random.")] = 10,
     weights: WeightsOption = None,
+    keep_incomplete: KeepIncompleteOption = False,
     allow_leak: AllowLeakOption = False,
     class_folders: ClassFoldersOption = ClassFoldersName.auto,
     allow_missing_classes: AllowMissingClassesOption = False,
@@ -74,6 +76,7 @@ def tune(
     request = TrainingRequest(
         data=data,
         recipe=chosen,
+        keep_incomplete=keep_incomplete,
         weights=weights,
         allow_leak=allow_leak,
         class_folders=class_folders.value,

@@ -57,7 +57,7 @@ def small_clip(row: VideoRow) -> SmallClip:
     info = probe(row.path)
     shown_seconds = min(max(info.duration_seconds, 0.1), _MOST_SECONDS)
     num_frames = math.ceil(_MOST_FRAMES_PER_SECOND * shown_seconds)
-    frames = read_clip(row.path, UniformSampling(num_frames=num_frames), _shrunk).frames
+    frames = read_clip(row.path, UniformSampling(num_frames=num_frames), _shrunk, True).frames
     words = f"{info.width}×{info.height}, {info.duration_seconds:.2f} s, {info.codec}"
     if info.duration_seconds > _MOST_SECONDS:
         words += f", shown {info.duration_seconds / _MOST_SECONDS:.1f} times as fast"

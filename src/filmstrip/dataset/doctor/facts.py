@@ -91,6 +91,8 @@ class VideoFacts(_Facts):
         num_frames: frames of the video stream.
         intervals: between frames; None for fewer than three frames.
         complaint: the first error that the decoder concealed.
+        gaps: stretches without a frame, in which the one before stays on screen.
+        jump_times_seconds: where time stamps restarted or jumped, as in joined recordings.
         black: stretches of black picture.
         frozen: stretches in which nothing moves, but the black ones.
         sample_times_seconds: when each thumbnail is shown.
@@ -111,6 +113,8 @@ class VideoFacts(_Facts):
     num_frames: int = 0
     intervals: Intervals | None = None
     complaint: Complaint | None = None
+    gaps: tuple[Stretch, ...] = ()
+    jump_times_seconds: tuple[float, ...] = ()
     black: tuple[Stretch, ...] = ()
     frozen: tuple[Stretch, ...] = ()
     sample_times_seconds: tuple[float, ...] = ()

@@ -60,6 +60,8 @@ KINDS = {
     "too_short": "Too short for the recipe",
     "black": "Black stretches",
     "frozen": "Frozen stretches",
+    "gap": "Gaps without a frame",
+    "joined": "Joined recordings",
     "variable_frame_rate": "Variable frame rate",
     "split_leak": "The same content on two sides of the split",
     "two_labels": "The same content under two labels",
@@ -98,6 +100,7 @@ def file_findings(
         found += _concealed(path, facts)
         found += _too_short(path, facts, sampling)
         found += _stretches(path, facts)
+        found += _gaps(path, facts)
         found += _variable_rate(path, facts)
     return found
 
@@ -204,6 +207,32 @@ def _stretches(path: Path, facts: VideoFacts) -> Iterator[Finding]:
             (path,),
             stretches=stretches,
             figures={"share": share},
+        )
+
+
+def _gaps(path: Path, facts: VideoFacts) -> Iterator[Finding]:
+    if facts.gaps:
+        longest = max(facts.gaps, key=lambda gap: gap.seconds)
+        more = len(facts.gaps) - 1
+        yield Finding(
+            "gap",
+            Severity.warning,
+            f"no frame comes from {longest.start_seconds:.2f} to {longest.end_seconds:.2f} s"
+            + (f", and there are {more} shorter gaps" if more else ""),
+            "check the recording; cut it at the gap if the frames do not belong together",
+            (path,),
+            stretches=facts.gaps,
+            figures={"num_gaps": len(facts.gaps), "longest_seconds": longest.seconds},
+        )
+    if facts.jump_times_seconds:
+        told = ", ".join(f"{seconds:.2f} s" for seconds in facts.jump_times_seconds[:_NUM_NAMED])
+        yield Finding(
+            "joined",
+            Severity.note,
+            f"its time stamps restart or jump at {told}, as in recordings that were joined",
+            "nothing if they belong together: Filmstrip lets time go on; else cut it there",
+            (path,),
+            figures={"num_jumps": len(facts.jump_times_seconds)},
         )
 
 

@@ -24,6 +24,7 @@ from filmstrip.dataset.doctor.facts import (
     Fault,
     FaultKind,
     Intervals,
+    Stretch,
     VideoFacts,
 )
 from filmstrip.dataset.doctor.stretches import StretchFinder
@@ -32,6 +33,7 @@ from filmstrip.dataset.doctor.truncation import find_truncation
 from filmstrip.errors import DamagedVideoError, NoVideoError, VideoError
 from filmstrip.video.decode import decode_frames
 from filmstrip.video.probe import VideoInfo, probe_timeline
+from filmstrip.video.timestamps import find_gaps
 
 _NUM_COLOUR_SAMPLES = 8
 _PREVIEW_SHARES = (1 / 6, 1 / 2, 5 / 6)
@@ -164,6 +166,11 @@ class _Findings:
             num_frames=info.num_frames if fault is None else fault.num_usable_frames,
             intervals=_intervals(info),
             complaint=self._complaint,
+            gaps=tuple(
+                Stretch(start_seconds=gap.start_seconds, end_seconds=gap.end_seconds)
+                for gap in find_gaps(info.frame_times_seconds)
+            ),
+            jump_times_seconds=info.jump_times_seconds,
             black=self._stretches.black(duration),
             frozen=self._stretches.frozen(duration),
             sample_times_seconds=tuple(seconds for seconds, _ in self._thumbnails),
