@@ -115,7 +115,7 @@ class _Structure:
             if name_width > 4:
                 return None  # no element: padding, or something else
             length, width = _ebml_length(head[name_width:])
-            if len(head) < max(name_width + width, 2):
+            if len(head) < name_width + max(width, 1):
                 return self._said(place + name_width + max(width, 1))
             if not width:
                 return None
