@@ -141,7 +141,8 @@ class _Structure:
             if place + length > self._num_bytes:
                 return self._said(place + length)
             place += length
-        return None
+        is_padding = not any(self._at(place, 8))
+        return None if is_padding else self._said(place + 8)
 
     def riff(self) -> str | None:
         """The chunks of AVI: RIFF, and more of them in large files."""

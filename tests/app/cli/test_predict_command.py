@@ -51,7 +51,9 @@ def test_json_prints_an_object_a_line_for_every_video_of_a_folder(
     files = [*sorted((videos / "up").iterdir()), *sorted((videos / "left").iterdir())]
     assert [line["path"] for line in lines] == list(map(str, files))
     for line in lines:
-        assert set(line) == {*("path", "label", "confidence", "abstains", "unfamiliar", "complete", "probs")}
+        assert set(line) == {
+            *("path", "label", "confidence", "abstains", "unfamiliar", "complete", "probs")
+        }
         assert set(line["probs"]) == {"left", "right", "up"}
         assert line["confidence"] == line["probs"][line["label"]] == max(line["probs"].values())
 
