@@ -265,7 +265,7 @@ settings_of_a_recipe = st.fixed_dictionaries(
     optional={
         "training.learning_rate": st.floats(1e-12, 1e3),
         "training.weight_decay": st.floats(0, 10),
-        "training.seed": st.integers(0, 2**40),
+        "training.seed": st.integers(0, 2**32 - 1),
         "head.hidden": st.lists(st.integers(1, 2048), min_size=1, max_size=3),
         "head.dropout": st.floats(0, 1, exclude_max=True),
         "sampling.frames_per_second": st.floats(1e-3, 1e3),
