@@ -15,7 +15,7 @@ from filmstrip.errors import NoVideoError, RecipeError
 from filmstrip.inference.exporting.formats import Run, opened
 from filmstrip.inference.exporting.networks import StepNetwork
 from filmstrip.inference.exporting.report import Report
-from filmstrip.inference.predict import Predictor, load
+from filmstrip.inference.predict import Predictor
 from filmstrip.inference.prediction import Prediction
 from filmstrip.inference.stream import Stream, push_together
 from filmstrip.model.classifier import VideoClassifier, load_classifier
@@ -32,7 +32,10 @@ LONGEST_SECONDS = 6.4  # 64 frames, ten a second
 
 @pytest.fixture(scope="module")
 def predictor(finished_run: RunFolder) -> Predictor:
-    return load(finished_run.path)
+    """Of a model that does not know its training clips: its longest clip is its default window."""
+    classifier = load_classifier(finished_run.path)
+    classifier.spec = classifier.spec.model_copy(update={"training_clips": None})
+    return Predictor(classifier)
 
 
 def _pictures(number: int, seed: int = 0) -> np.ndarray:
@@ -165,7 +168,9 @@ def test_a_model_that_answers_by_two_views_streams_both(
     finished_run: RunFolder, predictor: Predictor, is_chunked: bool
 ) -> None:
     classifier = load_classifier(finished_run.path)
-    classifier.spec = classifier.spec.model_copy(update={"views": ("plain", "flip")})
+    classifier.spec = classifier.spec.model_copy(
+        update={"views": ("plain", "flip"), "training_clips": None}
+    )
     both, frames = Predictor(classifier), _pictures(64)
     stream = both.stream(is_chunked=is_chunked)
     for number, frame in enumerate(frames):
@@ -179,7 +184,7 @@ def test_a_model_that_answers_by_temporal_crops_streams_in_chunks(
     finished_run: RunFolder, predictor: Predictor
 ) -> None:
     classifier = load_classifier(finished_run.path)
-    spec = classifier.spec.model_copy(update={"num_temporal_crops": 3})
+    spec = classifier.spec.model_copy(update={"num_temporal_crops": 3, "training_clips": None})
     cropping, frames = VideoClassifier(spec).eval(), _pictures(64)
     cropping.load_state_dict(classifier.state_dict())
     stream = Predictor(cropping).stream(is_chunked=True)

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from filmstrip.errors import NoVideoError, RecipeError, StorageError
-from filmstrip.inference.predict import Predictor, load
+from filmstrip.inference.predict import Predictor
 from filmstrip.inference.segments import Segment
 from filmstrip.inference.timeline import Timeline, TimelineStep
 from filmstrip.inference.timeline_files import Recording, clock_time, write_segments, writing_steps
-from filmstrip.model.classifier import VideoClassifier
+from filmstrip.model.classifier import VideoClassifier, load_classifier
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.training.run_folder import RunFolder
 from filmstrip.video.address import file_address
@@ -32,7 +32,10 @@ SEGMENTS = (
 
 @pytest.fixture(scope="module")
 def predictor(finished_run: RunFolder) -> Predictor:
-    return load(finished_run.path)
+    """Of a model that does not know its training clips: its longest clip is its default window."""
+    classifier = load_classifier(finished_run.path)
+    classifier.spec = classifier.spec.model_copy(update={"training_clips": None})
+    return Predictor(classifier)
 
 
 def _pictures(number: int) -> np.ndarray:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from filmstrip.errors import FilmstripError, RecipeError, nearest
+from filmstrip.inference.misfit import misfits
 from filmstrip.inference.prediction import Prediction
 from filmstrip.model.classifier import VideoClassifier
 from filmstrip.video.decode import read_clip
@@ -116,7 +117,18 @@ def explain(
         plain_maps = plain[None].expand_as(maps).contiguous()
         logits = model.logits(maps)[0]
         plain_logits = model.logits(plain_maps)[0]
-    answer = replace(Prediction.of_logits(logits, spec, path), missing=clip.info.missing)
+    info = clip.info
+    answer = replace(
+        Prediction.of_logits(logits, spec, path),
+        missing=info.missing,
+        misfits=misfits(
+            spec,
+            duration_seconds=info.duration_seconds,
+            frames_per_second=info.average_fps,
+            width=info.width,
+            height=info.height,
+        ),
+    )
     label = label or answer.label
     place = spec.class_names.index(label)
     attribute = _integrated_gradients if method == "integrated-gradients" else _grad_cam

@@ -17,7 +17,9 @@ from filmstrip.dataset.walk import walk
 from filmstrip.errors import DatasetError, NoVideoError
 from filmstrip.features.choice import EAGERLY, EngineChoice
 from filmstrip.features.engine import Engine
+from filmstrip.features.entry import ClipFacts
 from filmstrip.features.source import ClipReader
+from filmstrip.inference.misfit import misfits
 from filmstrip.inference.prediction import Prediction
 from filmstrip.inference.reading import carried, chunked
 from filmstrip.inference.stream import Stream
@@ -76,7 +78,8 @@ class Predictor:
             VideoError: the file cannot be read.
         """
         frames, facts = self._reader.read(VideoRow(Path(path), label=""))
-        return replace(self._answer(frames, Path(path)), missing=facts.missing)
+        answer = self._answer(frames, Path(path))
+        return replace(answer, missing=facts.missing, misfits=self._misfits(facts))
 
     def predict_frames(self, frames: NDArray[np.uint8], frames_per_second: float) -> Prediction:
         """The answer to frames (T, H, W, 3) uint8, RGB, shown at a steady rate.
@@ -98,14 +101,17 @@ class Predictor:
             )
         times_seconds = np.arange(len(frames)) / frames_per_second
         chosen = sample_indices(self.spec.sampling, times_seconds, len(frames) / frames_per_second)
-        return self._answer(np.stack([self.spec.framing(frames[i]) for i in chosen]), None)
+        answer = self._answer(np.stack([self.spec.framing(frames[i]) for i in chosen]), None)
+        height, width = frames.shape[1:3]
+        facts = ClipFacts(width, height, len(frames) / frames_per_second, len(frames))
+        return replace(answer, misfits=self._misfits(facts))
 
     def stream(self, memory_seconds: float | None = None, is_chunked: bool = False) -> Stream:
         """Something to push frames into, one after the other, for ever.
 
         Args:
             memory_seconds: on how much of the past an answer may rest, infinite for all of it; the
-                model's longest clip at full rate if not given.
+                median length of the training clips if not given.
             is_chunked: answer in overlapping windows of that length, which any model can.
 
         Raises:
@@ -121,8 +127,8 @@ class Predictor:
         """What answers long recordings in overlapping windows, whatever the model.
 
         Args:
-            window_seconds: length of a window, best that of the clips that were trained on; the
-                model's longest clip if not given.
+            window_seconds: length of a window; the median length of the training clips if not
+                given.
             answers_stills: whether a picture that stands still is answered, too.
 
         Raises:
@@ -135,6 +141,16 @@ class Predictor:
             window_seconds,
             answers_stills,
             self._familiarity,
+        )
+
+    def _misfits(self, facts: ClipFacts) -> tuple[str, ...]:
+        seconds = facts.duration_seconds
+        return misfits(
+            self.spec,
+            duration_seconds=seconds,
+            frames_per_second=facts.num_frames / seconds if seconds > 0 else None,
+            width=facts.width,
+            height=facts.height,
         )
 
     @torch.inference_mode()

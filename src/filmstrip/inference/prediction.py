@@ -26,6 +26,8 @@ class Prediction:
             classes may apply; None where the model has no such check. It never changes ``label``.
         missing: what shows that the video is not complete, in a few words, so that the answer
             rests on a part of it; None where nothing does.
+        misfits: a sentence for each way in which the video differs from the training clips, for
+            example in length.
     """
 
     label: str
@@ -35,6 +37,7 @@ class Prediction:
     abstains: bool = False
     unfamiliar: bool | None = None
     missing: str | None = None
+    misfits: tuple[str, ...] = ()
 
     @classmethod
     def of_logits(

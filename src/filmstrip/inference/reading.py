@@ -3,7 +3,7 @@
 A clip has an end and a stream has none. What a model learnt on clips of some seconds says little
 after an hour, and a mean over an hour no longer moves. So two states are carried, begun half a
 memory apart, and the older one answers until it is one memory old: an answer rests on the last half
-to whole memory. The default memory is the longest clip that the model takes in at its full rate.
+to whole memory. The default memory is the median length of the training clips.
 
 A model that needs a clip's end, or its whole, cannot be carried on. It can be asked about windows,
 a new one for each quarter of a window, whose features are kept.
@@ -22,7 +22,11 @@ from torch import Tensor
 
 from filmstrip.errors import RecipeError
 from filmstrip.inference.timeline import STEPS_PER_WINDOW
-from filmstrip.inference.window import find_window
+from filmstrip.inference.window import (
+    default_window_seconds,
+    find_window,
+    longest_clip_seconds,
+)
 from filmstrip.model.classifier import SequenceClassifier
 from filmstrip.model.specs import ClassifierSpec
 from filmstrip.model.streaming import State, begin, check_can_step, step
@@ -83,8 +87,9 @@ def carried(
     """
     sampling = check_can_stream(spec)
     rate = sampling.frames_per_second
-    longest_seconds = sampling.max_frames / rate
-    memory_seconds = longest_seconds if memory_seconds is None else memory_seconds
+    longest_seconds = longest_clip_seconds(spec)
+    if memory_seconds is None:
+        memory_seconds = default_window_seconds(spec) or longest_seconds
     if not memory_seconds > 0:
         raise RecipeError(
             f"a memory of {memory_seconds:g} seconds",
@@ -105,7 +110,12 @@ def chunked(
     """
     window = find_window(spec, memory_seconds)
     rate, num_frames = window.frames_per_second, window.num_frames
-    return Method(rate, num_frames / rate, lambda: _Windowed(sequence, num_frames))
+    longest_seconds = max(num_frames / rate, _finite(longest_clip_seconds(spec)))
+    return Method(rate, longest_seconds, lambda: _Windowed(sequence, num_frames))
+
+
+def _finite(seconds: float) -> float:
+    return 0.0 if math.isinf(seconds) else seconds
 
 
 def check_can_stream(spec: ClassifierSpec) -> RateSampling:

@@ -76,7 +76,7 @@ class Timeline:
         spec: of the classifier.
         engine: runs the backbone.
         sequence: scaler and head, in evaluation.
-        window_seconds: length of a window; the model's longest clip at full rate if not given.
+        window_seconds: length of a window; the median length of the training clips if not given.
         answers_stills: whether a picture that stands still is answered, too.
         familiarity: the check for windows unlike the training set, if the model has one.
 
@@ -105,9 +105,9 @@ class Timeline:
         window = find_window(spec, window_seconds)
         self._frames_per_second = window.frames_per_second
         self._first_seconds = window.first_seconds
-        steps_per_window = min(STEPS_PER_WINDOW, window.num_frames)
-        self._hop = window.num_frames // steps_per_window  # in sampled frames
-        self._num_window_frames = self._hop * steps_per_window
+        self._hop = max(window.num_frames // STEPS_PER_WINDOW, 1)  # in sampled frames
+        # Whole steps, and as near to the length that was asked for as these allow.
+        self._num_window_frames = window.num_frames - window.num_frames % self._hop
         self.window_seconds = self._num_window_frames / self._frames_per_second
         self.step_seconds = self._hop / self._frames_per_second
 

@@ -230,6 +230,34 @@ ClassNames = Annotated[
 ]
 """Distinct names, none of them blank."""
 
+_Measure = Annotated[float, Field(ge=0, le=1e9)]
+
+
+class Range(Spec):
+    """What one property of many clips is like."""
+
+    minimum: _Measure
+    median: _Measure
+    maximum: _Measure
+
+
+class TrainingClips(Spec):
+    """What the clips were like that a model learnt from.
+
+    Attributes:
+        num_clips: how many there were.
+        duration_seconds: how long they last.
+        frames_per_second: average frame rate of each.
+        width: in pixels, as shown.
+        height: in pixels, as shown.
+    """
+
+    num_clips: Annotated[int, Field(ge=1, le=10**12)]
+    duration_seconds: Range
+    frames_per_second: Range
+    width: Range
+    height: Range
+
 
 class FamiliaritySpec(Spec):
     """When a clip counts as unlike everything in the training set.
@@ -265,6 +293,8 @@ class ClassifierSpec(Spec):
         threshold: the confidence below which it would rather not answer; None to answer always.
         num_calibration_clips: how many held-out clips these two rest on; 0 where that is unknown.
         familiarity: when a clip counts as unlike the training set; None where that is not checked.
+        training_clips: what the training clips were like; None for packed clips, whose durations
+            are not known, and for models of older versions.
     """
 
     class_names: ClassNames
@@ -281,6 +311,7 @@ class ClassifierSpec(Spec):
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     num_calibration_clips: Annotated[int, Field(ge=0, le=10**12)] = 0
     familiarity: FamiliaritySpec | None = None
+    training_clips: TrainingClips | None = None
 
     @model_validator(mode="after")
     def _fits_memory(self) -> Self:

@@ -8,13 +8,16 @@ from filmstrip.dataset.leaks import leak_warning
 from filmstrip.dataset.relations import CHECKS
 from filmstrip.evaluation.calibration import TARGET_ACCURACY
 from filmstrip.evaluation.metrics import describe_interval
+from filmstrip.model.specs import TrainingClips
 from filmstrip.recipes.catalogue import to_yaml
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.text import printable
 from filmstrip.training.run_folder import TrainingRequest
 
 
-def model_card(request: TrainingRequest, metrics: dict[str, Any]) -> str:
+def model_card(
+    request: TrainingRequest, metrics: dict[str, Any], clips: TrainingClips | None = None
+) -> str:
     """A README in Markdown: origin, figures with their intervals and baselines, and use."""
     recipe = request.recipe
     deviations = "\n".join(f"- {text}" for text in recipe.deviations) or "None."
@@ -33,7 +36,7 @@ Trained by Filmstrip on `{data}` with the recipe `{recipe.name}` ({recipe.source
 
 ## What it learnt from
 
-{_data(metrics)}
+{_data(metrics)}{_lengths(clips)}
 
 ## How to use it
 
@@ -64,6 +67,19 @@ def _data(metrics: dict[str, Any]) -> str:
             if "near" in metrics["leaks"]["checked"]
             else " Near-duplicates and recordings that were cut were NOT looked for."
         )
+    )
+
+
+def _lengths(clips: TrainingClips | None) -> str:
+    """What the clips were like that the model learnt from."""
+    if clips is None:
+        return ""
+    length, rate = clips.duration_seconds, clips.frames_per_second
+    return (
+        f"\n\nThe {clips.num_clips} training clips last {length.minimum:.3g} to "
+        f"{length.maximum:.3g} s (median {length.median:.3g} s) at {rate.median:.4g} frames/s, "
+        f"{clips.width.median:.0f}×{clips.height.median:.0f} pixels (medians). Ask about longer "
+        "recordings with `filmstrip timeline`, which reads them in windows of the median length."
     )
 
 

@@ -53,7 +53,9 @@ def publish(
         for picture in folder.plots.glob("*.png"):
             put_banner(picture, "LEAKY FIGURES: see leaks in metrics.json")
     with replacing(folder.model / CARD_FILE) as temporary:
-        temporary.write_text(model_card(request, metrics), encoding="utf-8", errors="replace")
+        temporary.write_text(
+            model_card(request, metrics, spec.training_clips), encoding="utf-8", errors="replace"
+        )
     folder.write_json(folder.metrics_file, metrics)
     return metrics
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
 from filmstrip.dataset.index import VideoIndex
+from filmstrip.features.entry import ClipFacts
 from filmstrip.features.extraction import Extraction
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.backbone import Backbone
 from filmstrip.model.classifier import VideoClassifier, probabilities
 from filmstrip.model.familiarity import Familiarity
 from filmstrip.model.head import Network
-from filmstrip.model.specs import ClassifierSpec
+from filmstrip.model.specs import ClassifierSpec, Range, TrainingClips
 from filmstrip.recipes.recipe import Recipe
 from filmstrip.training.answers import Answers
 from filmstrip.training.calibrate import calibrated
@@ -113,7 +115,11 @@ class SplitTrainer:
             classifier, refitted = self._learn(folder.path / "refit", spec, everything, inputs)
             # Of the validation part count the answers of the classifier that never learnt from it.
             logits = torch.where(is_val[:, None], logits, refitted)
-        spec = calibrated(spec, held_out, clips.labels)
+        is_refitted = self.recipe.training.refit
+        seen = [row for row in index.rows if row.split in ("train", "val")[: 1 + is_refitted]]
+        spec = calibrated(spec, held_out, clips.labels).model_copy(
+            update={"training_clips": _described([inputs.extraction[row].facts for row in seen])}
+        )
         check = self._familiarity(classifier, learnt, inputs, distances)
         if check is not None:
             spec = spec.model_copy(update={"familiarity": check.spec})
@@ -235,3 +241,22 @@ class SplitTrainer:
         classes = np.arange(len(index.class_names))
         weights = compute_class_weight("balanced", classes=classes, y=labels)
         return torch.tensor(weights, dtype=torch.float32)
+
+
+def _described(facts: Sequence[ClipFacts]) -> TrainingClips | None:
+    """What clips are like; None where no duration is known."""
+    known = [clip for clip in facts if clip.duration_seconds > 0]  # a NaN is not
+    if not known:
+        return None
+    return TrainingClips(
+        num_clips=len(known),
+        duration_seconds=_range([clip.duration_seconds for clip in known]),
+        frames_per_second=_range([clip.num_frames / clip.duration_seconds for clip in known]),
+        width=_range([clip.width for clip in known]),
+        height=_range([clip.height for clip in known]),
+    )
+
+
+def _range(values: Sequence[float]) -> Range:
+    low, middle, high = np.percentile(values, [0, 50, 100]).tolist()
+    return Range(minimum=low, median=middle, maximum=high)

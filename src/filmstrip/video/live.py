@@ -86,6 +86,11 @@ class LiveVideo:
         self._first_wall = 0.0
         self._size: tuple[int, int] | None = None
 
+    @property
+    def average_fps(self) -> float:
+        """Frames per second so far, pauses included; 0 before the first frame."""
+        return self._num_frames / self.end_seconds if self.end_seconds else 0.0
+
     def likely_seconds(self) -> float:
         """How long it is likely to go on: a file as its header says, all else for half an hour."""
         if self.address.kind != "file":

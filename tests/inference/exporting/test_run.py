@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import wave
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -71,8 +73,94 @@ def test_it_turns_a_video_as_a_player_does(
     assert _run(exported, video) == pytest.approx(predictor.predict(video).probs, abs=1e-4)
 
 
-def test_it_has_no_more_than_thirty_lines(exported: Path) -> None:
-    assert len((exported / "run.py").read_text(encoding="utf-8").splitlines()) <= 30
+def _write_encoded(
+    path: Path,
+    codec: str,
+    options: dict[str, str],
+    times_milliseconds: list[int] | None = None,
+    container_format: str | None = None,
+) -> Path:
+    """Thirty pictures that all differ, at 12 a second or at the given times."""
+    with av.open(str(path), "w", format=container_format) as container:
+        stream = container.add_stream(codec, 12, options=options)
+        stream.height, stream.width, stream.pix_fmt = 90, 130, "yuv420p"
+        if times_milliseconds is not None:
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for number, picture in enumerate(_pictures(30)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times_milliseconds is not None:
+                frame.pts, frame.time_base = times_milliseconds[number], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+VARIABLE = np.cumsum(np.random.default_rng(0).choice([20, 40, 90, 170], 30)).tolist()
+
+ENCODED = {
+    "b-frames.avi": ("mpeg4", {"bf": "2"}),
+    "h264-b-frames.avi": ("libx264", {"bf": "2"}),
+    "b-frames.mp4": ("libx264", {"bf": "3"}),
+    "raw.h264": ("libx264", {"bf": "0"}, None, "h264"),
+    "raw-b-frames.h264": ("libx264", {"bf": "2"}, None, "h264"),
+    "raw.m4v": ("mpeg4", {"bf": "2"}, None, "m4v"),
+    "variable.mp4": ("libx264", {"bf": "2"}, VARIABLE),
+    "variable.webm": ("libvpx-vp9", {}, VARIABLE),
+    "stream.ts": ("mpeg2video", {"bf": "2"}),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_run_answers_as_predict_for_reordered_and_untimed_frames(
+    exported: Path, predictor: Predictor, tmp_path: Path, name: str
+) -> None:
+    video = _write_encoded(tmp_path / name, *ENCODED[name])
+    assert _run(exported, video) == pytest.approx(predictor.predict(video).probs, abs=1e-4)
+
+
+def test_run_answers_as_predict_where_packets_hold_no_frame(
+    exported: Path, predictor: Predictor, tmp_path: Path
+) -> None:
+    """A recording cut before its first key frame, as from a broadcast."""
+    whole, cut = tmp_path / "whole.ts", tmp_path / "cut.ts"
+    _write_encoded(whole, "mpeg2video", {"bf": "2", "g": "10"})
+    with av.open(str(whole)) as source, av.open(str(cut), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if number > 3 and packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    assert _run(exported, cut) == pytest.approx(predictor.predict(cut).probs, abs=1e-4)
+
+
+def test_run_reads_the_best_track(exported: Path, predictor: Predictor, tmp_path: Path) -> None:
+    video = tmp_path / "two.mkv"
+    with av.open(str(video), "w") as container:
+        small = container.add_stream("libx264", 12)
+        small.height, small.width, small.pix_fmt = 32, 32, "yuv420p"
+        large = container.add_stream("libx264", 12)
+        large.height, large.width, large.pix_fmt = 90, 130, "yuv420p"
+        for picture in _pictures(30):
+            thumbnail = np.ascontiguousarray(255 - picture[:32, :32])
+            container.mux(small.encode(av.VideoFrame.from_ndarray(thumbnail, format="rgb24")))
+            container.mux(large.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux([*small.encode(None), *large.encode(None)])
+    assert _run(exported, video) == pytest.approx(predictor.predict(video).probs, abs=1e-4)
+
+
+def test_run_says_what_holds_no_video(exported: Path, tmp_path: Path) -> None:
+    sound = tmp_path / "sound.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(16000))
+    command = [sys.executable, "-I", str(exported / "run.py"), str(sound)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == f"{sound}: holds no video\n"
+
+
+def test_run_is_short_enough_to_read(exported: Path) -> None:
+    assert len((exported / "run.py").read_text(encoding="utf-8").splitlines()) <= 110
 
 
 def test_it_needs_onnxruntime_numpy_and_pyav_only(exported: Path) -> None:
@@ -80,4 +168,7 @@ def test_it_needs_onnxruntime_numpy_and_pyav_only(exported: Path) -> None:
     imported = {
         line.split()[1] for line in text.splitlines() if line.startswith(("import", "from"))
     }
-    assert imported == {"json", "sys", "pathlib", "av", "numpy", "onnxruntime"}
+    assert imported == {
+        *("json", "sys", "collections.abc", "itertools", "pathlib", "typing"),
+        *("av", "av.stream", "numpy", "onnxruntime"),
+    }

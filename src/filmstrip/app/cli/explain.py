@@ -59,6 +59,7 @@ def explain(
     from filmstrip.inference.explain_pictures import write_overlay, write_strip
     from filmstrip.model.classifier import load_classifier
     from filmstrip.storage import replacing
+    from filmstrip.text import printable
 
     check_installed()
     classifier = load_classifier(run)
@@ -74,6 +75,8 @@ def explain(
         temporary.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")
     write_strip(explanation, video, spec.sampling, spec.framing, folder / "strip.png")
     write_overlay(explanation, video, spec.framing, folder / "overlay.mp4")
+    for sentence in explanation.answer.misfits:
+        messages.print(f"{printable(str(video))}: {sentence}.", soft_wrap=True, markup=False)
     if as_json:
         show_json(content)
     else:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from filmstrip.inference.prediction import Prediction
 
 
+_MOST_WARNINGS = 5
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command(epilog="Example: `filmstrip predict run clip.mp4 more_clips/ --top 3`")(predict)
@@ -29,7 +32,8 @@ def predict(
         typer.Option(
             "--json",
             help="Print one JSON object a line: path, label, confidence, abstains, unfamiliar, "
-            "complete, and probs of the --top labels, or of all without --top.",
+            "complete, misfits (ways in which the video differs from the training clips), and "
+            "probs of the --top labels, or of all without --top.",
         ),
     ] = False,
     engine: AnswerEngineOption = "auto",
@@ -73,7 +77,7 @@ def predict(
             "give one file, or call the command once for each.",
         )
     width = max(len(str(file)) for file in files)
-    num_failed = 0
+    num_failed = num_unfit = 0
     for file in files:
         try:
             answer = predictor.predict(file)
@@ -83,16 +87,32 @@ def predict(
             continue
         if answer.missing is not None:
             messages.print(f"Incomplete: {file}: {answer.missing}.", soft_wrap=True, markup=False)
+        num_unfit += bool(answer.misfits)
+        if num_unfit <= _MOST_WARNINGS:
+            _warn(answer)
         if as_json:
             _print_json(answer, top)
         else:
             _print_line(answer, top or 1, width)
         if render_to is not None:
             _render(answer, file, render_to)
+    if num_unfit > _MOST_WARNINGS:
+        messages.print(
+            f"{num_unfit - _MOST_WARNINGS} more videos differ from the training clips; --json "
+            "says how."
+        )
     if num_failed:
         messages.print(f"{num_failed} of {len(files)} videos could not be read.")
     if num_failed or lost:
         raise typer.Exit(1)
+
+
+def _warn(answer: Prediction) -> None:
+    from filmstrip.app.cli.console import messages
+    from filmstrip.text import printable
+
+    for sentence in answer.misfits:
+        messages.print(f"{printable(str(answer.path))}: {sentence}.", soft_wrap=True, markup=False)
 
 
 def _print_json(answer: Prediction, top: int | None) -> None:
@@ -105,6 +125,7 @@ def _print_json(answer: Prediction, top: int | None) -> None:
         "abstains": answer.abstains,
         "unfamiliar": answer.unfamiliar,
         "complete": answer.complete,
+        "misfits": list(answer.misfits),
         "probs": answer.top(top or len(answer.probs)),
     }
     show_json(line)

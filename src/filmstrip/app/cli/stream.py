@@ -45,8 +45,8 @@ def stream(
     memory: Annotated[
         float | None,
         typer.Option(
-            help="Seconds of the past on which an answer may rest, best the usual length of the "
-            "clips that the model was trained on; the model's longest clip if left out."
+            help="Seconds of the past on which an answer may rest; the median length of the "
+            "training clips if left out. For a file, inf makes the last answer that of predict."
         ),
     ] = None,
     chunked: Annotated[
@@ -108,8 +108,10 @@ def stream(
     from filmstrip.app.label_actions import LabelActions
     from filmstrip.app.webhook import parse_url
     from filmstrip.errors import VideoError
+    from filmstrip.inference.misfit import misfits
     from filmstrip.inference.predict import load
     from filmstrip.inference.watch import Watch
+    from filmstrip.inference.window import describe_default
     from filmstrip.video.address import parse_address
     from filmstrip.video.live import LiveVideo
 
@@ -140,6 +142,8 @@ def stream(
     ]
     drops_late = [real_time or address.comes_back for address in addresses]
     watch = Watch(predictor, videos, drops_late, memory, chunked)
+    if memory is None:
+        say(describe_default(predictor.spec, "Memory"))
     labels: dict[int, str] = {}
 
     def told() -> Iterator[Sighting]:
@@ -164,6 +168,10 @@ def stream(
         for place, words in enumerate(_summaries(watch, videos)):
             if watch.streams[place].num_frames or watch.errors[place] is None:
                 say(f"{names[place]}: {words}")
+            # The average of a live source counts its pauses.
+            rate = videos[place].average_fps if addresses[place].kind == "file" else None
+            for sentence in misfits(predictor.spec, frames_per_second=rate):
+                say(f"{names[place]}: {sentence}")
         are_delivered = actions.close()
     errors = [error for error in watch.errors if error is not None]
     for error in errors:

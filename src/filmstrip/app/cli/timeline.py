@@ -51,8 +51,8 @@ def timeline(
     window: Annotated[
         float | None,
         typer.Option(
-            help="Seconds that are looked at together, best the usual length of the clips that "
-            "the model was trained on; the model's longest clip if left out."
+            help="Seconds that are looked at together; the median length of the training clips if "
+            "left out."
         ),
     ] = None,
     stills: Annotated[
@@ -83,6 +83,7 @@ def timeline(
     from filmstrip.app.cli.console import messages, output
     from filmstrip.app.timeline_page import check_embeddable, write_timeline_page
     from filmstrip.errors import RecipeError
+    from filmstrip.inference.misfit import misfits
     from filmstrip.inference.predict import load
     from filmstrip.inference.segments import Hysteresis, find_segments
     from filmstrip.inference.timeline_files import (
@@ -92,6 +93,7 @@ def timeline(
         writer_for,
         writing_steps,
     )
+    from filmstrip.inference.window import describe_default
     from filmstrip.video.address import file_address
     from filmstrip.video.live import LiveVideo
 
@@ -110,6 +112,8 @@ def timeline(
     predictor = load(run, engine, note=say)
     reader = LiveVideo(file_address(str(video)), say)
     steps = predictor.timeline(window, stills).steps(reader)
+    if window is None:
+        messages.print(describe_default(predictor.spec, "Window"), soft_wrap=True)
     if probs is not None:
         steps = writing_steps(probs, steps, predictor.class_names)
     drawn: list[TimelineStep] = []
@@ -133,6 +137,8 @@ def timeline(
         plot_timeline(drawn, segments, predictor.class_names, plot)
     if html is not None:
         write_timeline_page(html, video, segments, reader.end_seconds, embed)
+    for sentence in misfits(predictor.spec, frames_per_second=reader.average_fps):
+        say(sentence)
     if reader.num_corrupt:
         say(f"{reader.num_corrupt} corrupt packets or frames were left out")
     noun = "segment" if len(segments) == 1 else "segments"

@@ -26,6 +26,7 @@ from filmstrip.inference.exporting.frame_network import FrameNetwork
 from filmstrip.inference.exporting.networks import ClipNetwork, StepNetwork
 from filmstrip.inference.exporting.sample_network import SampleNetwork
 from filmstrip.inference.reading import check_can_stream
+from filmstrip.inference.window import default_window_seconds
 from filmstrip.model.classifier import VideoClassifier
 from filmstrip.model.specs import ClassifierSpec
 
@@ -158,6 +159,12 @@ def why_no_step(spec: ClassifierSpec) -> str | None:
     return None
 
 
+_INCLUDED = {
+    *("class_names", "sampling", "framing", "temperature", "threshold", "recipe"),
+    "training_clips",
+}
+
+
 def metadata(spec: ClassifierSpec, graph: Graph) -> dict[str, Any]:
     """What a graph says of itself: all that is needed to use it but its inputs' names."""
     about: dict[str, Any] = {
@@ -166,10 +173,11 @@ def metadata(spec: ClassifierSpec, graph: Graph) -> dict[str, Any]:
         "pixels": "uint8, RGB, height x width x channels; normalisation is inside the graph",
         **spec.model_dump(
             mode="json",
-            include={"class_names", "sampling", "framing", "temperature", "threshold", "recipe"},
+            include=_INCLUDED,
         ),
     }
     if isinstance(graph.network, StepNetwork):
+        about["memory_seconds"] = default_window_seconds(spec)
         about["state"] = [
             {
                 "name": part.name,
