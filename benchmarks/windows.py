@@ -5,8 +5,7 @@
 Each recording shows six motions, two rendered clips of each in a row, and lasts 20 s. It is read
 by ``filmstrip timeline`` and ``filmstrip stream`` as they are by default, and with the longest clip
 that the model reads, which was the default before models knew their training clips. A motion is
-found by the timeline if a segment of its label covers half of it and no other segment does; by the
-stream if its label is shown for longer than any other while the motion lasts. Prints a table.
+found if its label is given for longer than any other while it lasts. Prints a table.
 """
 
 from __future__ import annotations
@@ -46,19 +45,22 @@ def render_recording(path: Path, seed: int) -> list[str]:
 
 
 def found_by_timeline(predictor: Predictor, path: Path, window: float | None) -> list[str]:
-    """The label that a segment gives to each motion; empty where there is none, or are several."""
+    """For each motion the label whose segments cover most of it; empty where none does."""
     steps = predictor.timeline(window).steps(LiveVideo(file_address(str(path))))
     segments = list(find_segments(steps, predictor.class_names, Hysteresis()))
 
-    def covers(segment: Segment, number: int) -> bool:
+    def covered_seconds(segment: Segment, number: int) -> float:
         start = number * MOTION_SECONDS
         end = min(segment.end_seconds, start + MOTION_SECONDS)
-        return end - max(segment.start_seconds, start) >= MOTION_SECONDS / 2
+        return max(end - max(segment.start_seconds, start), 0.0)
 
     labels = []
     for number in range(NUM_MOTIONS):
-        over = [segment.label for segment in segments if covers(segment, number)]
-        labels.append(over[0] if len(over) == 1 else "")
+        covered = {"": 0.0}
+        for segment in segments:
+            seconds = covered.get(segment.label, 0.0) + covered_seconds(segment, number)
+            covered[segment.label] = seconds
+        labels.append(max(covered, key=lambda label: covered[label]))
     return labels
 
 

@@ -52,7 +52,8 @@ def test_json_prints_an_object_a_line_for_every_video_of_a_folder(
     assert [line["path"] for line in lines] == list(map(str, files))
     for line in lines:
         assert set(line) == {
-            *("path", "label", "confidence", "abstains", "unfamiliar", "complete", "probs")
+            *("path", "label", "confidence", "abstains", "unfamiliar", "complete", "misfits"),
+            "probs",
         }
         assert set(line["probs"]) == {"left", "right", "up"}
         assert line["confidence"] == line["probs"][line["label"]] == max(line["probs"].values())
