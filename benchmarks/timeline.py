@@ -4,8 +4,9 @@
 
 Test clips of the run, which the model has not seen, are put into one recording in random order,
 with pauses of one to three seconds between them: the last picture held still, and black, in turn.
-What is scored are the segments that ``filmstrip timeline`` gives by default, with a window as long
-as a clip, and with the pauses answered, too. Prints JSON, then a table.
+What is scored are the segments that ``filmstrip timeline`` gives with the longest window that the
+model can read, by default (as long as the median training clip), and with the pauses answered, too.
+Prints JSON, then a table.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -24,6 +24,7 @@ from rich.console import Console
 from filmstrip.evaluation.segment_f1 import Stretch, score_segments
 from filmstrip.inference.predict import Predictor, load
 from filmstrip.inference.segments import Hysteresis, find_segments
+from filmstrip.inference.window import longest_clip_seconds
 from filmstrip.training.run_folder import RunFolder
 from filmstrip.video.address import file_address
 from filmstrip.video.decode import iterate_frames
@@ -100,17 +101,16 @@ def main() -> None:
     run = Path(sys.argv[1])
     clips = choose_clips(run, int(sys.argv[2]) if len(sys.argv) > 2 else NUM_CLIPS)
     infos = [probe(path) for _, path in clips]
-    clip_seconds = median(info.duration_seconds for info in infos)
     recording = Recording(clips, infos[0].average_fps)
     predictor = load(run)
     with TemporaryDirectory() as folder:
         video = Path(folder) / "recording.mp4"
         write_video(video, recording.frames(), infos[0].average_fps)
-        window = f"--window {clip_seconds:g}"
+        longest = longest_clip_seconds(predictor.spec)
         settings = {
+            f"--window {longest:g}": (longest, False),
             "defaults": (None, False),
-            window: (clip_seconds, False),
-            f"{window} --stills": (clip_seconds, True),
+            "--stills": (None, True),
         }
         scores = {
             name: measure(predictor, video, recording.truth, *setting)
