@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -208,7 +211,13 @@ class LiveServer:
     After the last answer, connections are sent the last one again.
     """
 
-    def __init__(self, answers: list[list[bytes | float | None]], port: int, path: str) -> None:
+    def __init__(
+        self,
+        answers: list[list[bytes | float | None]],
+        port: int,
+        path: str,
+        length: int | None = None,
+    ) -> None:
         self.num_connections = 0
         self._is_closing = threading.Event()
         server = self
@@ -220,6 +229,8 @@ class LiveServer:
                 self.send_response(200)
                 self.send_header("Content-Type", "video/mp2t")
                 self.send_header("Connection", "close")
+                if length is not None:
+                    self.send_header("Content-Length", str(length))
                 self.end_headers()
                 for part in answers[number]:
                     if isinstance(part, bytes):
@@ -244,11 +255,19 @@ class LiveServer:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., LiveServer]]:
-    """``serve(answer, answer, …, port=0, path="/live.ts")``: a server that these tests close."""
+    """``serve(answer, answer, …, port=0, path="/live.ts")``: a server that these tests close.
+
+    With ``length`` it states that many bytes, as for a file.
+    """
     servers: list[LiveServer] = []
 
-    def start(*answers: list[bytes | float | None], port: int = 0, path: str = "/live.ts"):
-        servers.append(LiveServer(list(answers), port, path))
+    def start(
+        *answers: list[bytes | float | None],
+        port: int = 0,
+        path: str = "/live.ts",
+        length: int | None = None,
+    ):
+        servers.append(LiveServer(list(answers), port, path, length))
         return servers[-1]
 
     yield start
@@ -288,3 +307,49 @@ def transport_stream(tmp_path: Path) -> Callable[..., bytes]:
         return path.read_bytes()
 
     return encode
+
+
+LIMIT_MEMORY = """
+def limit_memory(megabytes):
+    "Let this process grow by no more than that from now on."
+    import resource
+    kilobytes = next(
+        int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize")
+    )
+    limit = kilobytes * 1024 + megabytes * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+"""
+
+
+@pytest.fixture
+def in_little_memory() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``in_little_memory(code, *arguments)``: a process whose code may call ``limit_memory``."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("needs /proc to measure memory")
+
+    def call(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", LIMIT_MEMORY + code, *map(str, arguments)]
+        # glibc gives each thread an arena of its own, which counts as memory.
+        environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=300, env=environment
+        )
+
+    return call
+
+
+@pytest.fixture
+def large_video(tmp_path: Path) -> Path:
+    """Eight black frames of 20 megapixels: a sound file whose decoder needs 500 MB."""
+    path = tmp_path / "large.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", 10, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 5000, 4000, "yuv420p"
+        frame = av.VideoFrame(5000, 4000, "yuv420p")
+        for plane, value in zip(frame.planes, (16, 128, 128), strict=True):
+            plane.update(bytes([value]) * plane.buffer_size)
+        for _ in range(8):
+            frame.pts = None
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from filmstrip.storage import writing
+from filmstrip.errors import StorageError
+from filmstrip.storage import replacing, writing
 
 _BESIDE_FEATURES = re.compile(
     r"engines/([0-9a-f]{32}\.(json|onnx)|int8-[0-9a-f]{32})"
@@ -21,8 +22,60 @@ _BESIDE_FEATURES = re.compile(
 
 
 def default_cache() -> Path:
-    """``$FILMSTRIP_CACHE``, or ``~/.cache/filmstrip``."""
-    return Path(os.environ.get("FILMSTRIP_CACHE") or Path.home() / ".cache" / "filmstrip")
+    """Return ``$FILMSTRIP_CACHE``, or ``~/.cache/filmstrip``."""
+    named = os.environ.get("FILMSTRIP_CACHE")
+    if named:
+        return Path(named)
+    try:
+        return Path.home() / ".cache" / "filmstrip"
+    except RuntimeError:  # a container's user without a home: a folder that nobody can make
+        return Path(os.devnull) / "filmstrip"
+
+
+_folders_warned_of: set[Path] = set()
+
+
+def keep(path: Path, content: bytes, folder: Path, warn: Callable[[str], None]) -> None:
+    """Write a file that only saves time later; if it cannot be written, warn and go on.
+
+    Args:
+        path: the file, written completely or not at all.
+        content: its bytes.
+        folder: the cache folder that holds it. There is one warning per folder and process.
+        warn: receives the warning.
+    """
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except (StorageError, OSError) as error:
+        if folder in _folders_warned_of:
+            return
+        _folders_warned_of.add(folder)
+        reason = error.given if isinstance(error, StorageError) else f"{path}: {error}"
+        warn(
+            f"WARNING: {reason}. The results are not affected, but what is computed now is not "
+            "kept for the next time. Free some space, or set FILMSTRIP_CACHE to a folder that can "
+            "be written."
+        )
+
+
+@contextmanager
+def needing_cache(path: Path) -> Iterator[None]:
+    """As ``writing``, for work that cannot go on without the cache; names FILMSTRIP_CACHE.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    try:
+        with writing(path):
+            yield
+    except StorageError as error:
+        raise StorageError(
+            error.given,
+            "a cache folder that this user may write to, with room for the features",
+            "free some space or change its permissions, or set FILMSTRIP_CACHE to another folder; "
+            "then run the same command again (a training with --resume): what is finished is kept.",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
     FilmstripError
     ├── VideoError          a file, stream or camera that cannot be read or written
     │   ├── NoVideoError        … has no picture: missing, empty, sound only, zero frames
-    │   └── DamagedVideoError   … starts well and breaks: corrupt or truncated
+    │   ├── DamagedVideoError   … starts well and breaks: corrupt or truncated
+    │   └── ResourceError       … could not be read now: no memory, or its disk fails
     ├── DatasetError        a folder, list or split that cannot be learnt from
     ├── RecipeError         an unknown recipe, backbone, head or override
     ├── WeightsError        weights that do not fit, or cannot be reached
@@ -17,6 +18,7 @@ Each carries three parts: what was given, what was expected, what to do next.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Mapping, Sequence
 
 from filmstrip.text import printable
@@ -76,6 +78,14 @@ class DamagedVideoError(VideoError):
         self.num_usable_frames = num_usable_frames
 
 
+class ResourceError(VideoError):
+    """The machine could not read the video now; the file itself may be sound.
+
+    Memory was lacking, the disk or the network share failed, or this user may not read the file.
+    It is never kept as a fact of the file.
+    """
+
+
 class DatasetError(FilmstripError):
     """A folder, list or split that cannot be learnt from."""
 
@@ -98,6 +108,47 @@ class RunError(FilmstripError):
 
 class StorageError(FilmstripError):
     """A disk that is full or cannot be written."""
+
+
+_NO_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "failed to allocate memory",
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+    "failed to map segment",  # of a shared library
+)
+
+
+def out_of_memory(name: object) -> ResourceError:
+    """Return the error for a video that could not be read for lack of memory.
+
+    Args:
+        name: the path of the video.
+    """
+    return ResourceError(
+        f"{name}: could not be read now, not enough memory",
+        "memory for a few decoded frames of the video, and for those that are sampled",
+        "end other programs, raise the limit on memory ('ulimit -v', or that of the container), or "
+        "use fewer workers; then try again. If this file alone fails, its header may be damaged.",
+    )
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether ``error`` says that memory could not be allocated.
+
+    PyTorch, ONNX Runtime and OpenVINO raise RuntimeErrors for it, told apart only by their text.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, FilmstripError):
+        return False
+    text = str(error).lower()
+    return any(words in text for words in _NO_MEMORY)
 
 
 def nearest(name: str, known: Iterable[str], short_forms: Mapping[str, str] | None = None) -> str:

@@ -10,6 +10,7 @@ from filmstrip.errors import EngineError
 from filmstrip.features.choice import EngineChoice
 from filmstrip.features.engine import Engine
 from filmstrip.features.fingerprint import fingerprint
+from filmstrip.features.kept_graph import start_kept
 from filmstrip.features.runtimes import Runtime, start
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.specs import BackboneSpec, ConvNetSpec, TimmBackboneSpec
@@ -226,3 +227,59 @@ def test_what_was_tried_is_used_for_a_lone_frame_too_and_starts_from_the_kept_gr
     torch.testing.assert_close(
         features, Engine(seeded(LITE0)).embed(frames_of(1)), rtol=1e-4, atol=1e-4
     )
+
+
+def test_engine_answers_without_a_cache_and_warns_once(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_bytes(b"a file where a folder is expected")
+    warnings: list[str] = []
+    choice = EngineChoice(
+        "auto", tmp_path / "cache" / "engines", warn=warnings.append, is_for_answers=True
+    )
+    engine = Engine(seeded(LITE0), torch.device("cpu"), choice=choice)
+    engine.expect(1e9)
+    features = engine.embed(frames_of(3))
+    assert set(engine.trials) == {"eager-fp32", "onnxruntime-fp32"}
+    assert not engine.trials["onnxruntime-fp32"].failure
+    torch.testing.assert_close(
+        features, Engine(seeded(LITE0)).embed(frames_of(3)), rtol=1e-4, atol=1e-4
+    )
+    assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut short", "changed", "unreadable"])
+def test_damaged_kept_graph_is_made_again(damage: str, tmp_path: Path) -> None:
+    backbone = seeded(LITE0)
+    batch = torch.from_numpy(frames_of(2))
+    start_kept(backbone, "network", batch, tmp_path, pytest.fail)
+    (path,) = tmp_path.glob("*.onnx")
+    whole = path.read_bytes()
+    if damage == "unreadable":
+        path.unlink()
+        path.mkdir()
+    else:
+        middle = len(whole) // 2
+        changed = bytes([whole[middle] ^ 1]) + whole[middle + 1 :] if damage == "changed" else b""
+        path.write_bytes(whole[:middle] + changed)
+    warnings: list[str] = []
+    run = start_kept(backbone, "network", batch, tmp_path, warnings.append)
+    expected = Engine(backbone).embed(frames_of(2))
+    torch.testing.assert_close(run(batch), expected, rtol=1e-4, atol=1e-4)
+    assert len(warnings) == (damage == "unreadable")
+
+
+class Greedy(torch.nn.Module):
+    """A network whose pass of more than two frames the processor's memory does not hold."""
+
+    def forward(self, frames: torch.Tensor) -> list[torch.Tensor]:
+        if len(frames) > 2:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return [frames]
+
+
+def test_engine_halves_passes_that_the_processor_cannot_hold() -> None:
+    said: list[str] = []
+    backbone = Backbone(Greedy(), 3, 1, (0.5,) * 3, (0.5,) * 3, 32, trainable=0)
+    engine = Engine(backbone, CPU, 8, EngineChoice("eager-fp32", Path(), said.append))
+    assert engine.embed(frames_of(5)).shape == (5, 3)
+    assert engine.batch_size == 2
+    assert said[-1].endswith("in passes of 2 frames.")

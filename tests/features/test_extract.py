@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -311,3 +313,55 @@ def test_a_named_engine_replaces_features_of_another_precision(
     assert run("auto").num_hits == 3
     assert run("eager-fp32").num_computed == 3
     assert {store.entry(plain[row].keys[0]).precision for row in rows[:3]} == {"fp32"}
+
+
+EXTRACT = """
+import sys
+from pathlib import Path
+from filmstrip.dataset.rows import VideoRow
+from filmstrip.features.extract import Extractor
+from filmstrip.features.source import ClipReader
+from filmstrip.features.store import FeatureStore
+from filmstrip.video.sampling import UniformSampling
+from filmstrip.video.transforms import Framing
+
+reader = ClipReader(UniformSampling(num_frames=5), Framing(size=32))
+extractor = Extractor(FeatureStore(Path(sys.argv[1])), reader, None)
+extractor.num_decoders = 1
+small = [VideoRow(Path(path), "") for path in sys.argv[3:]]
+extractor.run(small[:1])
+limit_memory(60)
+done = extractor.run([VideoRow(Path(sys.argv[2]), ""), *small])
+print(len(done.clips), [file.path.name for file in done.unavailable], len(done.skipped))
+print(done.skipped[0].reason)
+"""
+
+
+def test_extractor_goes_on_after_a_clip_that_memory_does_not_hold(
+    videos: Path,
+    large_video: Path,
+    tmp_path: Path,
+    in_little_memory: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    small = sorted((videos / "left").iterdir())[:3]
+    ended = in_little_memory(EXTRACT, tmp_path / "store", large_video, *small)
+    lines = ended.stdout.splitlines()
+    assert lines[:1] == ["3 ['large.mp4'] 1"], ended.stderr
+    assert "not enough memory" in lines[1]
+
+
+def test_extractor_does_not_call_a_failing_disk_a_missing_file(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = sorted((videos / "left").iterdir())[0]
+    open_path = Path.open
+
+    def opened(path: Path, *arguments: Any, **settings: Any) -> Any:
+        if path == failing:
+            raise OSError(errno.EIO, "Input/output error")
+        return open_path(path, *arguments, **settings)
+
+    monkeypatch.setattr(Path, "open", opened)
+    done = Extractor(FeatureStore(tmp_path), READER, None).run([VideoRow(failing, "")])
+    assert len(done.unavailable) == 1
+    assert "Input/output error" in done.skipped[0].reason

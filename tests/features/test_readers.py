@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from filmstrip.dataset.rows import VideoRow
-from filmstrip.errors import VideoError
+from filmstrip.errors import ResourceError, VideoError
 from filmstrip.features.readers import Readers, _ReaderProcess
 from filmstrip.features.source import ClipReader
 from filmstrip.video.sampling import RateSampling, Sampling, UniformSampling
@@ -65,11 +65,19 @@ def test_a_file_that_cannot_be_read_is_told_of_as_here(
 def test_a_process_that_dies_costs_one_clip_and_another_takes_its_place(
     video: Path, process: _ReaderProcess
 ) -> None:
-    os.kill(process._process.pid, signal.SIGKILL)
-    with pytest.raises(VideoError, match=r"the decoder crashed \(exit code -9\)"):
+    os.kill(process._process.pid, signal.SIGSEGV)
+    with pytest.raises(VideoError, match=r"the decoder crashed \(exit code -11\)"):
         process.read(video)
     _await(process)
     process.read(video)
+
+
+def test_reader_process_that_was_killed_is_no_fault_of_the_file(
+    video: Path, process: _ReaderProcess
+) -> None:
+    os.kill(process._process.pid, signal.SIGKILL)
+    with pytest.raises(ResourceError, match="killed"):
+        process.read(video)
 
 
 @pytest.mark.parametrize("sampling", [UniformSampling(num_frames=5), READER.sampling])

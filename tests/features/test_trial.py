@@ -125,3 +125,33 @@ def test_a_damaged_book_is_an_empty_one(tmp_path: Path, content: str) -> None:
     book.write({})
     book.path.write_text(content)
     assert book.read() == {}
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        '{"runtime": "eager-fp32", "start_up_seconds": 0, "frames_per_second": 0, "cosine": 1}',
+        '{"runtime": "eager-fp32", "start_up_seconds": "?", "frames_per_second": 9, "cosine": 1}',
+        '{"runtime": "eager-fp32", "start_up_seconds": NaN, "frames_per_second": 9, "cosine": 1}',
+        "7",
+    ],
+)
+def test_trial_book_ignores_damaged_values(tmp_path: Path, trial: str) -> None:
+    book = TrialBook(tmp_path, "network", CPU)
+    tmp_path.mkdir(exist_ok=True)
+    book.path.write_text(f'{{"machine": {{}}, "trials": [{trial}]}}')
+    assert book.read() == {}
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "full"), RuntimeError("bad_alloc")])
+def test_trial_that_the_machine_failed_is_not_kept(tmp_path: Path, error: Exception) -> None:
+    def start(runtime: Runtime) -> Run:
+        if runtime == COMPILED:
+            raise error
+        return lambda _frames: torch.eye(8)
+
+    made, _ = run_trials([EAGER, COMPILED], table(EAGER_TRIAL), start, FRAMES, 10**9)
+    assert made["compiled-fp32"].failure
+    book = TrialBook(tmp_path, "network", CPU)
+    book.write(made)
+    assert book.read().keys() == {"eager-fp32"}

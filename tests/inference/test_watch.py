@@ -184,3 +184,15 @@ def test_a_watch_that_is_stopped_does_not_wait_for_a_silent_source(
         places.append(sighting.is_last)
     assert places[-1]
     assert not any(places[:-1])
+
+
+def test_watch_drops_no_frame_of_an_address_with_an_end(
+    predictor: Predictor,
+    serve: Callable[..., Any],
+    transport_stream: Callable[..., bytes],
+) -> None:
+    sent = transport_stream(_pictures(100), 30)
+    address = parse_address(serve([sent], length=len(sent)).address)
+    watch = Watch(predictor, [LiveVideo(address)], drops_late=[None])
+    assert len(list(watch.sightings())) == 101
+    assert watch.num_dropped == [0]

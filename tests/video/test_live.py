@@ -263,3 +263,65 @@ def test_a_protocol_that_ffmpeg_was_built_without_is_refused_at_once_with_a_way_
         assert said == []
     except av.error.FFmpegError:
         pytest.skip("this FFmpeg knows srt")
+
+
+def test_live_video_of_stated_length_is_read_once(serve: Serve, twenty: bytes) -> None:
+    server = serve([twenty], length=len(twenty))
+    video, said = _watch(server.address)
+    assert video.drops_late
+    assert len(_take(video, 100)) == 20
+    assert not video.drops_late
+    assert server.num_connections == 1
+    assert said == []
+
+
+def test_live_video_of_stated_length_that_breaks_off_is_an_error(
+    serve: Serve, twenty: bytes
+) -> None:
+    server = serve([twenty[: 188 * (len(twenty) // 376)]], [twenty], length=len(twenty))
+    video, _ = _watch(server.address)
+    taken: list[object] = []
+    with pytest.raises(VideoError, match="broke off after") as error:
+        taken.extend(video.frames())
+    assert 0 < len(taken) < 20
+    assert server.num_connections == 1
+    assert server.address in error.value.given
+
+
+def test_live_video_keeps_a_pause_in_what_has_an_end(
+    serve: Serve, picture: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    with av.open(str(tmp_path / "gap.ts"), "w") as container:
+        stream = container.add_stream("libx264", 10, options={"g": "5", "bf": "0"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(picture(number), format="rgb24")
+            frame.pts = number if number < 5 else number + 300
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    content = (tmp_path / "gap.ts").read_bytes()
+    of_file = [at for at, _ in _watch(str(tmp_path / "gap.ts"))[0].frames()]
+    server = serve([content], length=len(content))
+    assert [at for at, _ in _watch(server.address)[0].frames()] == pytest.approx(of_file)
+
+
+LIVE_IN_LITTLE_MEMORY = """
+import sys
+from filmstrip.errors import FilmstripError
+from filmstrip.video.address import file_address
+from filmstrip.video.live import LiveVideo
+
+list(LiveVideo(file_address(sys.argv[1])).frames())
+limit_memory(60)
+try:
+    print(len(list(LiveVideo(file_address(sys.argv[2])).frames())), "frames")
+except FilmstripError as error:
+    print(error.given)
+"""
+
+
+def test_live_video_does_not_take_a_lack_of_memory_for_damage(
+    videos: Callable[[str], Path], large_video: Path, in_little_memory: Callable[..., Any]
+) -> None:
+    ended = in_little_memory(LIVE_IN_LITTLE_MEMORY, videos("h264.mp4"), large_video)
+    assert "not enough memory" in ended.stdout, ended.stderr

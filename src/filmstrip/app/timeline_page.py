@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from filmstrip.app.pages.page import data_uri, render, write_html
@@ -114,6 +114,7 @@ def write_timeline_page(
     segments: Sequence[Segment],
     end_seconds: float,
     is_embedded: bool = False,
+    address: str | None = None,
 ) -> None:
     """Write the page on which a click on a segment plays it.
 
@@ -126,6 +127,7 @@ def write_timeline_page(
         segments: in order.
         end_seconds: where the recording ends.
         is_embedded: put the recording into the page.
+        address: the address that ``video`` is a temporary copy of, which the page then plays.
 
     Raises:
         VideoError: the recording is too large to be put into the page.
@@ -135,12 +137,12 @@ def write_timeline_page(
         check_embeddable(video)
         source = data_uri(video.read_bytes(), _media_type(video))
     else:
-        source = address_from(path, video)
+        source = address or address_from(path, video)
     text = render(
         "timeline.html",
         script=_SCRIPT,
-        name=video.name,
-        path=video,
+        name=PurePosixPath(address).name if address else video.name,
+        path=address or video,
         source=source,
         is_embedded=is_embedded,
         segments=segments,

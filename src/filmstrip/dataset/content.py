@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import stat
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -10,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from filmstrip.dataset.packed import PackedClips
-from filmstrip.dataset.rows import VideoRow, is_there
-from filmstrip.errors import NoVideoError
+from filmstrip.dataset.rows import VideoRow
+from filmstrip.errors import NoVideoError, ResourceError, VideoError
+
+_NO_NAME = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
 _Stamp = tuple[int, int, int, int]
 """A file's inode, size and times of change: equal stamps mean equal bytes."""
@@ -28,7 +32,8 @@ def content_hash(row: VideoRow) -> str:
     Each process reads a file once for this, as long as the file does not change.
 
     Raises:
-        NoVideoError: the file is gone or cannot be read.
+        NoVideoError: the file is gone.
+        ResourceError: it cannot be read now.
     """
     stamp = _stamp(row.path)
     known = _known.get((row.path, row.packed_index, stamp)) if stamp else None
@@ -58,13 +63,14 @@ def _read_hash(row: VideoRow) -> str:
         digest.update(repr(frames.shape).encode())
         digest.update(frames.data)
         return digest.hexdigest()
-    if not is_there(row.path):  # to open a pipe would be to wait for its writer
-        raise _unreadable(row.path, "there is no such file")
     try:
+        # To open a pipe would be to wait for its writer.
+        if not stat.S_ISREG(row.path.stat().st_mode):
+            raise _unreadable(row.path, FileNotFoundError())
         with row.path.open("rb") as file:
             return hashlib.file_digest(file, lambda: digest).hexdigest()
     except OSError as error:
-        raise _unreadable(row.path, error.strerror) from error
+        raise _unreadable(row.path, error) from error
 
 
 def _stamp(path: Path) -> _Stamp | None:
@@ -75,9 +81,16 @@ def _stamp(path: Path) -> _Stamp | None:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _unreadable(path: Path, reason: str | None) -> NoVideoError:
-    return NoVideoError(
-        f"{path}: cannot be read ({reason})",
-        "a video file that is there and that this user may read",
-        "check the path and its permissions.",
+def _unreadable(path: Path, error: OSError) -> VideoError:
+    # A name that no file can have, such as one that is too long, is simply not there.
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or error.errno in _NO_NAME:
+        return NoVideoError(
+            f"{path}: cannot be read (there is no such file)",
+            "a video file that is there and that this user may read",
+            "check the path and its permissions.",
+        )
+    return ResourceError(
+        f"{path}: cannot be read ({error.strerror})",
+        "a video file that this user may read now",
+        "check its permissions, and the disk or network share it is on; then try again.",
     )

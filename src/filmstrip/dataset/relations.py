@@ -6,6 +6,7 @@ bytes, videos that show the same moments, and videos of which one goes on where 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -90,6 +91,7 @@ def find_relations(
     cache: Cache,
     by_sight: bool = True,
     advance: Callable[[str], None] = lambda _words: None,
+    warn: Callable[[str], None] = warnings.warn,
 ) -> Relations:
     """Compare the clips of an index with each other.
 
@@ -98,9 +100,7 @@ def find_relations(
         cache: keeps fingerprints of videos.
         by_sight: decode the videos and compare what they show; else only equal bytes are found.
         advance: called after each clip that was decoded or looked up.
-
-    Raises:
-        StorageError: the cache cannot be written.
+        warn: receives a sentence if the cache cannot be written.
     """
     by_content: dict[str, list[int]] = {}
     for place, row in enumerate(index.rows):
@@ -119,7 +119,7 @@ def find_relations(
         return Relations(tuple(found), ("exact", "groups"))
     name_of = {index.rows[same[0]].path: names[same[0]] for same in by_content.values()}
     contents = {index.rows[same[0]].path: digest for digest, same in by_content.items()}
-    seen = glance_at(contents, cache, advance)
+    seen = glance_at(contents, cache, advance, warn)
     near = [(pair.first, pair.second) for pair in confirmed(find_near_duplicates(seen))]
     copies = {path for cluster in clusters(near) for path in cluster[1:]}
     originals = {path: one for path, one in seen.items() if path not in copies}

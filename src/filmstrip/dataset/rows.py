@@ -50,6 +50,7 @@ class VideoRow:
             empty where the clip stands alone.
         split: "train", "val", "test", or empty where it is not decided yet.
         packed_index: the clip's place in the packed file; None for a video file.
+        source: the address that ``path`` is a temporary copy of; empty for other files.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class VideoRow:
     group: str = ""
     split: str = ""
     packed_index: int | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         """Compose label and group."""
@@ -65,6 +67,8 @@ class VideoRow:
 
     def name(self, root: Path) -> str:
         """What names the clip in tables: its path below ``root``, with ``#index`` if packed."""
+        if self.source:
+            return self.source
         try:
             text = self.path.relative_to(root).as_posix()
         except ValueError:
@@ -81,12 +85,14 @@ class SkippedFile:
         reason: why, and what to do about it.
         label: the class that it would have belonged to; empty where that is not known.
         kind: the reason in a few words, the same for all files that share it.
+        source: the address that ``path`` is a temporary copy of; empty for other files.
     """
 
     path: Path
     reason: str
     label: str = ""
     kind: str = "other reasons"
+    source: str = ""
 
     @property
     def is_loss(self) -> bool:

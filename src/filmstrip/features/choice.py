@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from filmstrip.errors import EngineError, FilmstripError
+from filmstrip.errors import EngineError, FilmstripError, lacks_memory
 from filmstrip.features.fingerprint import fingerprint
 from filmstrip.features.kept_graph import start_kept
 from filmstrip.features.quantised import start_quantised
@@ -31,6 +32,7 @@ class EngineChoice:
         name: a runtime, such as ``compiled-bf16``, or ``auto`` for the one that measures fastest.
         trials: folder in which what was measured is remembered, and calibrated copies are kept.
         note: hears in a sentence what was picked, and why.
+        warn: receives a sentence if the folder cannot be written.
         is_for_answers: pick among what computes in float32 and takes any number of frames a pass,
             so that answers agree wherever they are asked for, and a lone frame is not padded.
     """
@@ -38,6 +40,7 @@ class EngineChoice:
     name: str
     trials: Path
     note: Callable[[str], None] = lambda _sentence: None
+    warn: Callable[[str], None] = warnings.warn
     is_for_answers: bool = False
 
 
@@ -107,7 +110,10 @@ class Starter:
         elif is_little:
             return None
         book = TrialBook(choice.trials, repr((fingerprint(self._backbone), shape)), self._device)
-        known = book.read()
+        names = {runtime.name for runtime in candidates}
+        known = {name: trial for name, trial in book.read().items() if name in names}
+        if EAGER.name not in known:  # damaged: every other trial is compared with this one
+            known = {}
         if is_little and not known:
             return None
         self.trials, run = run_trials(
@@ -118,7 +124,7 @@ class Starter:
                 name: replace(trial, start_up_seconds=0.0) for name, trial in self.trials.items()
             }
         if self.trials != known:
-            book.write(self.trials)
+            book.write(self.trials, choice.warn)
         best = fastest(self.trials, max(num_frames, 1))
         if best is not None:
             self.runtime = find_runtime(best.runtime, self._device)
@@ -137,6 +143,8 @@ class Starter:
         except (FilmstripError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # compilers and runtimes have errors of every kind
+            if lacks_memory(error):
+                raise
             raise EngineError(
                 f"--engine {self.runtime.name}: cannot run this backbone "
                 f"({type(error).__name__}: {first_line(error)})",
@@ -164,7 +172,7 @@ class Starter:
                 backbone, network, batch, choice.trials, self.sample, choice.note
             )
         if runtime.kind == "onnxruntime":
-            return start_kept(backbone, fingerprint(backbone), batch, choice.trials)
+            return start_kept(backbone, fingerprint(backbone), batch, choice.trials, choice.warn)
         return start(runtime, backbone, self._device, batch)
 
 

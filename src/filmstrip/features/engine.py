@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from filmstrip.errors import EngineError
+from filmstrip.errors import EngineError, lacks_memory
 from filmstrip.features.batching import Batching, Item
 from filmstrip.features.choice import EAGERLY, EngineChoice, Starter
 from filmstrip.features.runtimes import EAGER, Run, Runtime, start
@@ -182,21 +182,35 @@ class Engine:
         """What ``work`` gives, in passes that are half as large as long as memory does not do.
 
         Raises:
-            EngineError: they are of one frame already.
+            EngineError: a pass is one frame already.
         """
         while True:
             try:
                 return work()
-            except torch.OutOfMemoryError as error:
+            except Exception as error:  # each runtime has its own for a lack of memory
+                if not lacks_memory(error):
+                    raise
                 if self.batch_size == 1:
-                    raise EngineError(
-                        f"the memory of {self.device} does not hold one frame's pass",
-                        "a GPU with enough free memory",
-                        "end what else runs on it (nvidia-smi lists it), choose a smaller backbone "
-                        "or framing.size, or set CUDA_VISIBLE_DEVICES= to run on the processor.",
-                    ) from error
+                    raise self._no_memory() from error
             # Not above: what failed is held by its error.
             self._run = None
             torch.cuda.empty_cache()
             self.batch_size //= 2
             self.starter.note(f"Out of memory: now in passes of {self.batch_size} frames.")
+
+    def _no_memory(self) -> EngineError:
+        if self.device.type == "cuda":
+            remedy = (
+                "end what else runs on it (nvidia-smi lists it), choose a smaller backbone "
+                "or framing.size, or set CUDA_VISIBLE_DEVICES= to run on the processor."
+            )
+        else:
+            remedy = (
+                "end what else runs on this machine, raise its limits ('ulimit -v' and the "
+                "container's), or choose a smaller backbone or framing.size."
+            )
+        return EngineError(
+            f"the memory of {self.device} does not hold one frame's pass",
+            "a GPU or machine with enough free memory",
+            remedy,
+        )

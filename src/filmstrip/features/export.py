@@ -38,6 +38,7 @@ from filmstrip.features.store import FeatureStore
 from filmstrip.model.specs import BackboneSpec, Spec
 from filmstrip.storage import replacing, write_table
 from filmstrip.video.sampling import Sampling, sample_times
+from filmstrip.video.spool import file_name
 from filmstrip.video.transforms import Framing, View
 
 _INDEX_COLUMNS = (
@@ -179,13 +180,14 @@ class FeatureFolder:
 
     def _clip(self, row: VideoRow, view: View, features: Tensor, facts: ClipFacts) -> ClipFeatures:
         name = row.name(self.settings.root)
+        file = file_name(row.source) if row.source else name
         return ClipFeatures(
             path=name,
             label=row.label,
             group=row.group,
             split=row.split,
             view=view,
-            file=name if len(self.settings.views) == 1 else f"{name}.{view}",
+            file=file if len(self.settings.views) == 1 else f"{file}.{view}",
             features=features.float().numpy(),
             times_seconds=_times_seconds(self.settings.sampling, facts, len(features)),
         )
@@ -222,6 +224,8 @@ class FeatureFolder:
 
 def failure(file: SkippedFile, root: Path) -> tuple[str, str]:
     """The path of a file that was left out, below ``root`` where it lies there, and the reason."""
+    if file.source:
+        return file.source, file.reason.removeprefix(f"{file.source}: ")
     path = file.path.relative_to(root) if file.path.is_relative_to(root) else file.path
     return str(path), file.reason.removeprefix(f"{file.path}: ")
 

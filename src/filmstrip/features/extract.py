@@ -21,7 +21,7 @@ from torch import Tensor
 
 from filmstrip.dataset.content import content_hash
 from filmstrip.dataset.rows import UNREADABLE, SkippedFile, VideoRow
-from filmstrip.errors import VideoError
+from filmstrip.errors import ResourceError, VideoError
 from filmstrip.features.claims import Claim
 from filmstrip.features.engine import Engine
 from filmstrip.features.entry import ClipFacts
@@ -182,9 +182,10 @@ class _Pass:
                     yield (outcome, number), show(outcome.frames, view)
             else:
                 if isinstance(outcome, VideoError):
-                    self.extraction.skipped.append(
-                        SkippedFile(row.path, str(outcome), kind=UNREADABLE)
-                    )
+                    file = SkippedFile(row.path, str(outcome), kind=UNREADABLE)
+                    self.extraction.skipped.append(file)
+                    if isinstance(outcome, ResourceError):
+                        self.extraction.unavailable.append(file)
                 else:
                     self.extraction.num_hits += 1
                     self.extraction.add(row, outcome)

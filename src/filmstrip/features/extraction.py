@@ -30,6 +30,7 @@ class Extraction:
     Attributes:
         clips: each clip that could be read, by its place on the disk.
         skipped: files that could not be read, and why.
+        unavailable: those of them that may be sound: the machine could not read them now.
         num_hits: clips that the store held already, so that nothing was decoded.
         num_computed: clips that were decoded now.
         num_frames: frames of those, counted once for each view.
@@ -38,6 +39,7 @@ class Extraction:
 
     clips: dict[tuple[Path, int | None], Extracted] = field(default_factory=dict)
     skipped: list[SkippedFile] = field(default_factory=list)
+    unavailable: list[SkippedFile] = field(default_factory=list)
     num_hits: int = 0
     num_computed: int = 0
     num_frames: int = 0

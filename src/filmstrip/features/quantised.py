@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from filmstrip.cache import needing_cache
 from filmstrip.errors import EngineError
 from filmstrip.features.claims import claim, wait
 from filmstrip.features.runtimes import (
@@ -34,7 +35,6 @@ from filmstrip.features.runtimes import (
 )
 from filmstrip.features.trial import LEAST_COSINE, least_cosine
 from filmstrip.model.backbone import Backbone
-from filmstrip.storage import writing
 
 
 def start_quantised(
@@ -68,11 +68,20 @@ def start_quantised(
     with _alone(copy.with_suffix(".lock")):
         if not copy.exists():
             calibrated = _calibrate(openvino_model(backbone, frames), frames.numpy(), sample())
-            with writing(copy), TemporaryDirectory(dir=copies) as temporary:
+            with needing_cache(copy), TemporaryDirectory(dir=copies) as temporary:
                 whole = Path(temporary) / "whole"
                 openvino.save_model(calibrated, whole / model.name, compress_to_fp16=False)
                 whole.rename(copy)
-    run = openvino_run(openvino.Core().read_model(model))
+    try:
+        read = openvino.Core().read_model(model)
+    except RuntimeError as error:
+        raise EngineError(
+            f"--engine {INT8.name}: its calibrated copy {copy} is damaged",
+            "the copy as it was written",
+            "remove that folder, then run the command again: the network is calibrated again. "
+            "Features of the old copy stay in the cache: remove them with 'filmstrip cache prune'.",
+        ) from error
+    run = openvino_run(read)
     cosine = least_cosine(run(frames), start(EAGER, backbone, frames.device, frames)(frames))
     if cosine < LEAST_COSINE:
         raise EngineError(
@@ -111,8 +120,9 @@ def _calibrate(model: Any, frames: NDArray[np.uint8], sample: NDArray[np.uint8])
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """One process at a time; the others wait."""
-    while (held := claim(path)) is None:
-        wait(path)
+    with needing_cache(path):
+        while (held := claim(path)) is None:
+            wait(path)
     try:
         yield
     finally:

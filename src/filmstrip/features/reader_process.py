@@ -19,7 +19,7 @@ import torch
 from pydantic import TypeAdapter
 
 from filmstrip.dataset.rows import VideoRow
-from filmstrip.errors import VideoError
+from filmstrip.errors import ResourceError, VideoError
 from filmstrip.features.source import ClipReader
 from filmstrip.video.sampling import Sampling
 from filmstrip.video.transforms import Framing
@@ -43,7 +43,8 @@ def _answer(reader: ClipReader, path: Path, shared: mmap.mmap) -> dict[str, Any]
     try:
         frames, facts = reader.read(VideoRow(path, label=""))
     except VideoError as error:
-        return {"error": [error.given, error.expected, error.remedy]}
+        passing = isinstance(error, ResourceError)
+        return {"error": [error.given, error.expected, error.remedy], "passing": passing}
     np.frombuffer(shared, np.uint8, frames.size).reshape(frames.shape)[:] = frames
     return {"shape": frames.shape, "facts": asdict(facts)}
 

@@ -12,6 +12,7 @@ import math
 import mmap
 import queue
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filmstrip.dataset.rows import VideoRow
-from filmstrip.errors import VideoError
+from filmstrip.errors import ResourceError, VideoError
 from filmstrip.features.entry import ClipFacts
 from filmstrip.features.source import ClipReader
 from filmstrip.video.sampling import UniformSampling
@@ -128,13 +129,10 @@ class _ReaderProcess:
             exit_code = self._process.wait()
             self._stop()
             self._start()
-            raise VideoError(
-                f"{path}: the decoder crashed (exit code {exit_code})",
-                "a video that FFmpeg can decode to its end",
-                "leave it out, or encode it anew: ffmpeg -i OLD NEW.mp4",
-            )
+            raise _lost(path, exit_code)
         if "error" in answer:
-            raise VideoError(*answer["error"])
+            kind = ResourceError if answer["passing"] else VideoError
+            raise kind(*answer["error"])
         shape = answer["shape"]
         shared = np.frombuffer(self._shared, np.uint8, math.prod(shape)).reshape(shape)
         return shared.copy(), ClipFacts(**answer["facts"])
@@ -155,6 +153,22 @@ class _ReaderProcess:
         """What it says next; None if it has ended."""
         line = self._answers.readline()
         return dict(json.loads(line)) if line else None
+
+
+def _lost(path: Path, exit_code: int) -> VideoError:
+    """Return the error for a process that ended; only a crash is blamed on the file."""
+    if exit_code == -signal.SIGKILL or exit_code >= 0:
+        how = "was killed" if exit_code < 0 else f"failed (exit code {exit_code})"
+        return ResourceError(
+            f"{path}: the decoding process {how}, perhaps as memory was short",
+            "memory for a few decoded frames of the video, and for those that are sampled",
+            "end other programs, or raise the limit on memory; then run the command again.",
+        )
+    return VideoError(
+        f"{path}: the decoder crashed (exit code {exit_code})",
+        "a video that FFmpeg can decode to its end",
+        "leave it out, or encode it anew: ffmpeg -i OLD NEW.mp4",
+    )
 
 
 def _file_in_memory(num_bytes: int) -> IO[bytes]:

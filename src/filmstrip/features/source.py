@@ -11,6 +11,7 @@ from filmstrip.dataset.content import packed_clips
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.features.entry import ClipFacts
 from filmstrip.video.decode import read_clip
+from filmstrip.video.failures import machine_failures
 from filmstrip.video.sampling import Sampling, sample_indices
 from filmstrip.video.transforms import Framing
 
@@ -42,7 +43,12 @@ class ClipReader:
 
         Raises:
             VideoError: the file cannot be read.
+        ResourceError: it cannot be read now, for example for lack of memory.
         """
+        with machine_failures(row.path):
+            return self._read(row)
+
+    def _read(self, row: VideoRow) -> tuple[NDArray[np.uint8], ClipFacts]:
         if row.packed_index is not None:
             return self._read_packed(row)
         clip = read_clip(row.path, self.sampling, self.framing, self.keep_incomplete)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from filmstrip.cache import needing_cache
 from filmstrip.errors import StorageError
 from filmstrip.features import claims
 from filmstrip.features.claims import Claim
@@ -137,7 +138,8 @@ class FeatureStore:
         Raises:
             StorageError: the disk is full or cannot be written.
         """
-        write_entry(self.path(key), tensor, facts, precision, origin)
+        with needing_cache(self.path(key)):
+            write_entry(self.path(key), tensor, facts, precision, origin)
 
     def claim(self, key: str) -> Claim | None:
         """Say that this process computes ``key`` now; None if a claim on it is held already.
@@ -145,7 +147,8 @@ class FeatureStore:
         Raises:
             StorageError: the store cannot be written.
         """
-        return claims.claim(self.claims / key)
+        with needing_cache(self.claims / key):
+            return claims.claim(self.claims / key)
 
     def wait(self, key: str) -> None:
         """Return once nobody holds a claim on ``key``. Release your own claims first."""

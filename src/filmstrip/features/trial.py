@@ -7,20 +7,22 @@ and what was measured is kept for this network, machine and set of library versi
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from filmstrip.cache import keep
+from filmstrip.errors import lacks_memory
 from filmstrip.features.runtimes import EAGER, Kind, Run, Runtime
-from filmstrip.storage import replacing
 
 LEAST_COSINE = 0.99
 """A runtime is used only if no frame's features turn further from those of eager float32."""
@@ -50,6 +52,8 @@ class Trial:
         frames_per_second: of the network alone.
         cosine: the least similarity of a frame's features to those of eager float32, from -1 to 1.
         failure: why it cannot run this network; empty where it can.
+        passing: whether the failure may be gone next time, such as a lack of memory. Such a trial
+            is not kept.
     """
 
     runtime: str
@@ -57,6 +61,7 @@ class Trial:
     frames_per_second: float
     cosine: float
     failure: str = ""
+    passing: bool = False
 
     @property
     def is_sound(self) -> bool:
@@ -66,6 +71,15 @@ class Trial:
     def seconds(self, num_frames: float) -> float:
         """What starting it and running so many frames would take."""
         return self.start_up_seconds + num_frames / self.frames_per_second
+
+
+class _Book(BaseModel):
+    """The content of the file of a ``TrialBook``."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    machine: dict[str, str]
+    trials: list[Trial]
 
 
 class TrialBook:
@@ -83,22 +97,22 @@ class TrialBook:
         self.path = folder / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.json"
 
     def read(self) -> dict[str, Trial]:
-        """The trials by the name of their runtime; none where nothing was tried, or kept well."""
+        """Return the trials by the name of their runtime; none if absent or damaged."""
         try:
-            content = json.loads(self.path.read_text())
-            return {trial["runtime"]: Trial(**trial) for trial in content["trials"]}
-        except (OSError, ValueError, TypeError, KeyError):
+            book = _Book.model_validate_json(self.path.read_bytes())
+        except (OSError, ValidationError):
             return {}
+        return {
+            trial.runtime: trial
+            for trial in book.trials
+            if trial.failure or (trial.frames_per_second > 0 and trial.start_up_seconds >= 0)
+        }
 
-    def write(self, trials: dict[str, Trial]) -> None:
-        """Keep ``trials``.
-
-        Raises:
-            StorageError: the disk is full or cannot be written.
-        """
-        content = {"machine": self.machine, "trials": [asdict(t) for t in trials.values()]}
-        with replacing(self.path) as temporary:
-            temporary.write_text(json.dumps(content, indent=2))
+    def write(self, trials: dict[str, Trial], warn: Callable[[str], None] = warnings.warn) -> None:
+        """Keep ``trials``, except passing failures; ``warn`` hears if they cannot be kept."""
+        kept = [trial for trial in trials.values() if not trial.passing]
+        book = _Book(machine=self.machine, trials=kept)
+        keep(self.path, book.model_dump_json(indent=2).encode(), self.path.parent, warn)
 
 
 def fastest(trials: dict[str, Trial], num_frames: float) -> Trial | None:
@@ -175,7 +189,8 @@ def _measure(
         seconds = min(_timed(run, frames), _timed(run, frames))
     except Exception as error:  # compilers and runtimes have errors of every kind
         seconds = time.perf_counter() - began
-        return Trial(runtime.name, seconds, 0.0, 0.0, first_line(error)), None
+        passing = lacks_memory(error) or isinstance(error, OSError)
+        return Trial(runtime.name, seconds, 0.0, 0.0, first_line(error), passing), None
     cosine = least_cosine(features, reference)
     trial = Trial(runtime.name, max(first - seconds, 0.0), len(frames) / seconds, cosine)
     return trial, run

@@ -71,7 +71,7 @@ def evaluate_run(
     reporter = reporter or Reporter()
     places = Cache.at(cache)
     store = FeatureStore(places.features)
-    choice = EngineChoice(engine, places.engines, reporter.note)
+    choice = EngineChoice(engine, places.engines, reporter.note, reporter.note)
     if data is not None:
         classifier = load_classifier(run)
         index = open_index(data, class_folders=class_folders)

@@ -33,6 +33,7 @@ from filmstrip.inference.misfit import misfits
 from filmstrip.inference.prediction import Prediction
 from filmstrip.model.classifier import VideoClassifier
 from filmstrip.video.decode import read_clip
+from filmstrip.video.failures import machine_failures
 from filmstrip.video.transforms import View
 
 Method = Literal["integrated-gradients", "grad-cam"]
@@ -107,7 +108,8 @@ def explain(
             "one of its classes",
             nearest(label, spec.class_names),
         )
-    clip = read_clip(path, spec.sampling, spec.framing, keep_incomplete=True)
+    with machine_failures(path):
+        clip = read_clip(path, spec.sampling, spec.framing, keep_incomplete=True)
     frames = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)  # (T, 3, S, S)
     plain_frame = frames.float().mean(dim=(0, 2, 3)).round().to(torch.uint8)
     model = _FromMaps(classifier)

@@ -134,7 +134,7 @@ def _draw_bars(axes: Axes, explanation: Explanation, shown: list[int]) -> None:
 
 def _title(explanation: Explanation) -> str:
     answer = explanation.answer
-    name = "" if answer.path is None else f"{answer.path.name}: "
+    name = "" if answer.path is None else f"{Path(answer.path).name}: "
     title = f"{name}{answer.label} ({answer.confidence:.0%})"
     if explanation.label != answer.label:
         title += f"; explained is {explanation.label} ({answer.probs[explanation.label]:.0%})"

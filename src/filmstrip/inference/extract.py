@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from filmstrip.cache import Cache
 from filmstrip.dataset.index import VideoIndex
 from filmstrip.dataset.layout import ClassFolders
-from filmstrip.dataset.rows import SkippedFile
+from filmstrip.dataset.rows import UNREADABLE, SkippedFile, VideoRow
 from filmstrip.dataset.videos import list_videos
-from filmstrip.errors import WeightsError
+from filmstrip.errors import VideoError, WeightsError
 from filmstrip.features.choice import EngineChoice
 from filmstrip.features.engine import Engine
 from filmstrip.features.export import ExportSettings, FeatureFolder, stored_sampling
@@ -28,6 +29,7 @@ from filmstrip.recipes.recipe import Recipe
 from filmstrip.storage import locked
 from filmstrip.training.reporter import Reporter
 from filmstrip.video.auto_sampling import AutoSampling
+from filmstrip.video.spool import local_file, needs_spooling, shown_name
 from filmstrip.video.transforms import View
 
 
@@ -64,7 +66,7 @@ class ExtractedVideos:
 
 
 def extract_videos(
-    videos: Sequence[Path],
+    videos: Sequence[Path | str],
     recipe: Recipe,
     out: Path | None = None,
     file_format: FileFormat = "npy",
@@ -80,7 +82,8 @@ def extract_videos(
     ``recipe.backbone`` gives. ``filmstrip.features.export`` tells what ``out`` then holds.
 
     Args:
-        videos: files, folders, CSVs with the column path, packed files.
+        videos: files, folders, CSVs with the column path, packed files; as text also http and
+            https addresses of files, and ``-`` for standard input.
         recipe: its sampling, framing, backbone and ``training.views`` decide the features.
         out: where to write plain files. Without it, the cache is filled with what a training of
             the recipe reads: features, or frames where the backbone learns too.
@@ -104,41 +107,44 @@ def extract_videos(
         check_installed(file_format)
         if is_untaught:
             raise _untaught(recipe)
-    index = list_videos(videos, class_folders)
-    if index.reading:
-        reporter.note(f"{index.reading}.")
-    recipe = _fitted(recipe, index, out, reporter)
-    backbone, origin = load_backbone(
-        recipe.backbone, recipe.framing.size, weights, recipe.training.seed
-    )
-    has_features = out is not None or (backbone.is_frozen and not is_untaught)
-    if has_features:
-        reporter.note(f"{backbone.num_features} features for each frame; weights: {origin}.")
-        if origin == "random":
-            reporter.note("WARNING: the backbone's weights are RANDOM, and so are the features.")
-    choice = EngineChoice(engine, places.engines, reporter.note)
-    runner = Engine(backbone, choice=choice) if has_features else None
-    if out is None:
-        extraction = _extract(index, recipe, recipe.extracted_views, runner, store, reporter)
-    else:
-        settings = ExportSettings(
-            root=index.root,
-            file_format=file_format,
-            sampling=recipe.fixed_sampling,
-            framing=recipe.framing,
-            backbone=recipe.backbone,
-            weights_origin=origin,
-            views=recipe.training.views,
-            num_features=backbone.num_features,
+    with ExitStack() as copies:
+        index = _listed(videos, class_folders, copies, reporter)
+        if index.reading:
+            reporter.note(f"{index.reading}.")
+        recipe = _fitted(recipe, index, out, reporter)
+        backbone, origin = load_backbone(
+            recipe.backbone, recipe.framing.size, weights, recipe.training.seed
         )
-        folder = FeatureFolder(out, settings)
-        with locked(out):
-            folder.start()
-            views = recipe.training.views
-            extraction = _extract(index, recipe, views, runner, store, reporter)
-            _write(folder, index, extraction, store, reporter)
-    kept: Literal["features", "frames"] = "features" if has_features else "frames"
-    return ExtractedVideos(index, extraction, store, kept, time.monotonic() - start)
+        has_features = out is not None or (backbone.is_frozen and not is_untaught)
+        if has_features:
+            reporter.note(f"{backbone.num_features} features for each frame; weights: {origin}.")
+            if origin == "random":
+                reporter.note(
+                    "WARNING: the backbone's weights are RANDOM, and so are the features."
+                )
+        choice = EngineChoice(engine, places.engines, reporter.note, reporter.note)
+        runner = Engine(backbone, choice=choice) if has_features else None
+        if out is None:
+            extraction = _extract(index, recipe, recipe.extracted_views, runner, store, reporter)
+        else:
+            settings = ExportSettings(
+                root=index.root,
+                file_format=file_format,
+                sampling=recipe.fixed_sampling,
+                framing=recipe.framing,
+                backbone=recipe.backbone,
+                weights_origin=origin,
+                views=recipe.training.views,
+                num_features=backbone.num_features,
+            )
+            folder = FeatureFolder(out, settings)
+            with locked(out):
+                folder.start()
+                views = recipe.training.views
+                extraction = _extract(index, recipe, views, runner, store, reporter)
+                _write(folder, index, extraction, store, reporter)
+        kept: Literal["features", "frames"] = "features" if has_features else "frames"
+        return ExtractedVideos(index, extraction, store, kept, time.monotonic() - start)
 
 
 def _fitted(recipe: Recipe, index: VideoIndex, out: Path | None, reporter: Reporter) -> Recipe:
@@ -153,6 +159,44 @@ def _fitted(recipe: Recipe, index: VideoIndex, out: Path | None, reporter: Repor
     return fitted_recipe(recipe, index.rows, reporter.note)
 
 
+def _listed(
+    videos: Sequence[Path | str],
+    class_folders: ClassFolders,
+    copies: ExitStack,
+    reporter: Reporter,
+) -> VideoIndex:
+    """Index local videos, and copies of the others that last until ``copies`` is closed."""
+    local = [Path(video) for video in videos if not needs_spooling(video)]
+    rows, skipped = [], []
+    for source in dict.fromkeys(video for video in videos if needs_spooling(video)):
+        name = shown_name(source)
+        try:
+            path = copies.enter_context(local_file(source, reporter.note))
+        except VideoError as error:
+            if len(videos) == 1:
+                raise
+            skipped.append(SkippedFile(Path(name), str(error), kind=UNREADABLE, source=name))
+        else:
+            rows.append(VideoRow(path, "", source=name))
+    index = list_videos(local, class_folders) if local else VideoIndex(Path.cwd(), (), "")
+    return replace(index, rows=(*index.rows, *rows), skipped=(*index.skipped, *skipped))
+
+
+def _named_by_source(files: list[SkippedFile], index: VideoIndex) -> list[SkippedFile]:
+    """Return the same files, with the address in place of its temporary copy."""
+    sources = {row.path: row.source for row in index.rows if row.source}
+    return [
+        replace(
+            file,
+            reason=file.reason.replace(str(file.path), sources[file.path]),
+            source=sources[file.path],
+        )
+        if file.path in sources
+        else file
+        for file in files
+    ]
+
+
 def _extract(
     index: VideoIndex,
     recipe: Recipe,
@@ -165,7 +209,10 @@ def _extract(
     extractor = Extractor(store, reader, engine, views, recipe.backbone.name, keep_incomplete=True)
     title = "Extracting features" if engine else "Reading frames"
     with reporter.phase(title, len(index)) as advance:
-        return extractor.run(index.rows, advance)
+        extraction = extractor.run(index.rows, advance)
+    extraction.skipped = _named_by_source(extraction.skipped, index)
+    extraction.unavailable = _named_by_source(extraction.unavailable, index)
+    return extraction
 
 
 def _write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +26,10 @@ from filmstrip.inference.reading import carried, chunked
 from filmstrip.inference.stream import Stream
 from filmstrip.inference.timeline import Timeline
 from filmstrip.model.classifier import VideoClassifier, load_classifier
+from filmstrip.video.failures import machine_failures
 from filmstrip.video.formats import is_video
 from filmstrip.video.sampling import RateSampling, sample_indices
+from filmstrip.video.spool import local_file, needs_spooling, shown_name
 
 
 class Predictor:
@@ -69,16 +72,24 @@ class Predictor:
         self._engine.warm_up(self.spec.framing.size)
 
     def predict(self, path: str | Path) -> Prediction:
-        """The answer to one video file.
+        """Return the answer to one video.
+
+        Args:
+            path: the file; or, as text, an http or https address that has an end, or ``-`` for
+                standard input. These are copied to a temporary file first.
 
         A file that is cut short or breaks midway is answered from what there is of it; ``missing``
         then states what is not.
 
         Raises:
             VideoError: the file cannot be read.
+            ResourceError: it cannot be read now, for example for lack of memory.
         """
-        frames, facts = self._reader.read(VideoRow(Path(path), label=""))
-        answer = self._answer(frames, Path(path))
+        name = shown_name(path) if needs_spooling(path) else Path(path)
+        with local_file(path) as file:
+            frames, facts = self._reader.read(VideoRow(file, label=""))
+            with machine_failures(file):
+                answer = self._answer(frames, name)
         return replace(answer, missing=facts.missing, misfits=self._misfits(facts))
 
     def predict_frames(self, frames: NDArray[np.uint8], frames_per_second: float) -> Prediction:
@@ -154,12 +165,12 @@ class Predictor:
         )
 
     @torch.inference_mode()
-    def _answer(self, frames: NDArray[np.uint8], path: Path | None) -> Prediction:
+    def _answer(self, frames: NDArray[np.uint8], path: Path | str | None) -> Prediction:
         views = self._engine.embed_views(frames, self.spec.views)
         return self._to_prediction(self._sequence.answer(views), views[0].mean(dim=0), path)
 
     def _to_prediction(
-        self, logits: Tensor, clip_features: Tensor, path: Path | None = None
+        self, logits: Tensor, clip_features: Tensor, path: Path | str | None = None
     ) -> Prediction:
         """Return the answer that logits (K,) and the clip's mean features (D,) make."""
         check = self._familiarity
@@ -172,6 +183,7 @@ def load(
     engine: str = "auto",
     cache: Path | None = None,
     note: Callable[[str], None] = lambda _sentence: None,
+    warn: Callable[[str], None] = warnings.warn,
 ) -> Predictor:
     """The classifier of a run folder or a model folder, ready to answer.
 
@@ -181,13 +193,14 @@ def load(
             the fastest in float32, once there is enough to do.
         cache: where trials and graphs are kept; ``default_cache()`` if not given.
         note: hears which runtime was picked.
+        warn: receives a sentence if the cache cannot be written; predictions do not need it.
 
     Raises:
         RunError: the folder holds no model.
         WeightsError: its files are damaged.
         EngineError: the machine has no runtime of that name.
     """
-    choice = EngineChoice(engine, Cache.at(cache).engines, note, is_for_answers=True)
+    choice = EngineChoice(engine, Cache.at(cache).engines, note, warn, is_for_answers=True)
     return Predictor(load_classifier(Path(folder)), choice)
 
 
@@ -197,10 +210,11 @@ class FoundVideos:
 
     Attributes:
         files: the files that were named, and for each folder all videos below it, in order.
+            Addresses, and ``-`` for standard input, are text as they were given.
         skipped: what was left out of the folders, and folders that hold no video, with reasons.
     """
 
-    files: list[Path]
+    files: list[Path | str]
     skipped: list[SkippedFile]
 
 
@@ -210,9 +224,13 @@ def videos_below(paths: Iterable[str | Path]) -> FoundVideos:
     Raises:
         NoVideoError: there is none at all.
     """
-    files: list[Path] = []
+    files: list[Path | str] = []
     skipped: list[SkippedFile] = []
-    for path in map(Path, paths):
+    for source in paths:
+        if needs_spooling(source):
+            files.append(source)
+            continue
+        path = Path(source)
         if not path.is_dir():
             files.append(path)
             continue

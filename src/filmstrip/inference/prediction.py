@@ -20,7 +20,8 @@ class Prediction:
         label: the most probable class.
         confidence: its probability.
         probs: the probability of each class, after the model's temperature, most probable first.
-        path: the file, or None for an array of frames.
+        path: the file; the address or ``-`` as text where it was read from there; None for an
+            array of frames.
         abstains: whether the model would rather not answer: ``confidence`` is below its threshold.
         unfamiliar: whether the clip is unlike everything in the training set, so that none of the
             classes may apply; None where the model has no such check. It never changes ``label``.
@@ -33,7 +34,7 @@ class Prediction:
     label: str
     confidence: float
     probs: dict[str, float]
-    path: Path | None = None
+    path: Path | str | None = None
     abstains: bool = False
     unfamiliar: bool | None = None
     missing: str | None = None
@@ -44,7 +45,7 @@ class Prediction:
         cls,
         logits: Tensor,
         spec: ClassifierSpec,
-        path: Path | None = None,
+        path: Path | str | None = None,
         unfamiliar: bool | None = None,
     ) -> Prediction:
         """What the logits (K,) of a classifier with ``spec`` say."""

@@ -1,9 +1,10 @@
 """Several live videos at once, fair between them, with one pass of the network for all.
 
 Each video is read by a thread of its own. A live one keeps only its newest frame ready: what the
-network had no time for is dropped and counted, so no answer lags. Each round takes at most one
-frame of each video, so none can crowd out another; the busier the machine, the fuller a pass. Files
-that are read as fast as they can be wait a moment for one another.
+network had no time for is dropped and counted, so no answer lags. What has an end, a file or an
+http address of known length, waits for the network, and no frame of it is dropped. Each round takes
+at most one frame of each video, so none can crowd out another; the busier the machine, the fuller a
+pass. Files that are read as fast as they can be wait a moment for one another.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class Watch:
         videos: what is watched.
         memory_seconds: as for ``Predictor.stream``.
         is_chunked: likewise.
-        drops_late: for each video whether a frame that is not taken in time is dropped.
+        drops_late: for each video whether a frame that is not taken in time is dropped; None
+            leaves it to the video: cameras and addresses without end drop, all else waits.
 
     Attributes:
         streams: the stream of each video, with its counters.
@@ -74,7 +76,7 @@ class Watch:
         self,
         predictor: Predictor,
         videos: Sequence[LiveVideo],
-        drops_late: Sequence[bool],
+        drops_late: Sequence[bool | None],
         memory_seconds: float | None = None,
         is_chunked: bool = False,
     ) -> None:
@@ -165,16 +167,21 @@ class Watch:
 class _Reader(Thread):
     """Reads one video into a box that is emptied under the lock of ``arrived``."""
 
-    def __init__(self, video: LiveVideo, drops_late: bool, arrived: Condition) -> None:
+    def __init__(self, video: LiveVideo, drops_late: bool | None, arrived: Condition) -> None:
         super().__init__(daemon=True, name=f"reader of {video.address.shown}")
         self.video = video
-        self.drops_late = drops_late
+        self._drops_late = drops_late
         self.num_dropped = 0
         self.error: FilmstripError | None = None
         self.crash: Exception | None = None
         self._arrived = arrived
         self._box: deque[tuple[float, VideoFrame]] = deque()
         self._is_done = self._is_stopped = False
+
+    @property
+    def drops_late(self) -> bool:
+        """Whether a frame that is not taken in time is dropped."""
+        return self.video.drops_late if self._drops_late is None else self._drops_late
 
     @property
     def has_news(self) -> bool:

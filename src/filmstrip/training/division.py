@@ -44,7 +44,6 @@ class Division:
 
     Raises:
         DatasetError: the given split leaks, and that is not allowed.
-        StorageError: the cache cannot be written.
     """
 
     def __init__(
@@ -142,7 +141,7 @@ def _relations(
     if not request.near_duplicates:
         return find_relations(index, cache, by_sight=False)
     with reporter.phase("Comparing clips", len(index)) as advance:
-        return find_relations(index, cache, advance=advance)
+        return find_relations(index, cache, advance=advance, warn=reporter.note)
 
 
 def _with_groups(index: VideoIndex, group_of: dict[str, str]) -> VideoIndex:

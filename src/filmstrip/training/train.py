@@ -98,7 +98,7 @@ class _Run:
         self.cache = cache
         self.recipe = request.recipe  # ``fill`` fits its sampling to the clips
         self.store = FeatureStore(cache.features)
-        self.engine_choice = EngineChoice(engine, cache.engines, reporter.note)
+        self.engine_choice = EngineChoice(engine, cache.engines, reporter.note, reporter.note)
         self.resume = resume
         self.reporter = reporter
 
@@ -168,6 +168,14 @@ class _Run:
         if index.skipped:
             self.reporter.note(
                 f"{left_out_summary(index.skipped)} {folder.skipped_file} names each file."
+            )
+        unavailable = extraction.unavailable
+        if unavailable:
+            self.reporter.note(
+                f"WARNING: {len(unavailable)} of these files may be sound: this machine could not "
+                "read them now (not enough memory, or a failing disk). To train on them too, "
+                "start a new run; the features of the other files are kept. "
+                f"First: {unavailable[0].reason.splitlines()[0]}"
             )
         return index
 

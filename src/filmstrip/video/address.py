@@ -35,6 +35,9 @@ _PROTOCOLS = {
 }
 _NETWORK_FORMATS = f"{FORMATS},hls,mpjpeg,rtsp,rtp,sdp"
 _CAMERA_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
+_LIVE_FORMATS = ("mpjpeg", "rtsp", "rtp", "sdp")
+# Some cameras state a length that they never reach.
+_ENDLESS_BYTES = 2**42
 _RAW = re.compile(r"(\d+)x(\d+)@(\d+(?:\.\d+)?)")
 
 
@@ -62,9 +65,9 @@ class Address:
         return self.kind in ("camera", "network")
 
     @property
-    def is_live(self) -> bool:
-        """Whether frames come at their own pace, so that a frame not taken in time is lost."""
-        return self.kind != "file"
+    def is_web(self) -> bool:
+        """Whether its scheme is http or https."""
+        return self.kind == "network" and self.name.lower().startswith(("http://", "https://"))
 
     @property
     def shown(self) -> str:
@@ -91,6 +94,18 @@ class Address:
             metadata_errors="replace",
             timeout=stall_seconds if self.kind == "network" else None,
         )
+
+
+def has_end(container: InputContainer) -> bool:
+    """Return whether an open http or https source has a known end, as a file has.
+
+    It has if the server states its length, or the playlist (HLS) its end.
+    """
+    if container.format.name == "hls":
+        return bool(container.duration)
+    if container.format.name in _LIVE_FORMATS:
+        return False
+    return 0 < container.size < _ENDLESS_BYTES
 
 
 def parse_address(text: str, raw: str | None = None) -> Address:

@@ -95,6 +95,13 @@ def num_held_frames(codec: Codec) -> int:
     return _NUM_HELD_FRAMES.get(codec.canonical_name, _NUM_HELD_BY_OTHERS)
 
 
+def decoder_bytes(stream: VideoStream) -> int:
+    """Return the most memory that the decoder of ``stream`` may need for its frames."""
+    context = stream.codec_context
+    num_bytes = context.width * context.height * _bytes_per_pixel(stream)
+    return int(num_bytes * num_held_frames(context.codec))
+
+
 def allowed_decoder_gb() -> float:
     """Return how many gigabytes one decoder may need, as the environment says.
 

@@ -18,9 +18,10 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from filmstrip.errors import VideoError
-from filmstrip.video.address import Address
+from filmstrip.errors import ResourceError, VideoError, lacks_memory, out_of_memory
+from filmstrip.video.address import Address, has_end
 from filmstrip.video.completeness import find_missing
+from filmstrip.video.failures import check_readable, check_room
 from filmstrip.video.packets import CorruptMarks
 from filmstrip.video.probe import claimed_duration_seconds
 from filmstrip.video.source import video_stream
@@ -49,8 +50,8 @@ class LiveVideo:
         say: hears in a few words what happens to it.
         stall_seconds: after how long a silent address counts as gone.
         first_wait_seconds: the pause before it is first tried again.
-        is_paced: show a file at the pace at which it was recorded.
-        is_tried_again: open an address again after it ended or failed.
+        is_paced: show what has an end at the pace at which it was recorded.
+        is_tried_again: open an address again after it ended or failed, unless it has an end.
 
     Attributes:
         num_corrupt: packets that came damaged, and frames left out as they could not be decoded.
@@ -80,6 +81,7 @@ class LiveVideo:
         self._first_wait_seconds = first_wait_seconds
         self._is_paced = is_paced
         self._is_tried_again = is_tried_again and address.comes_back
+        self._has_end = address.kind == "file"
         self._is_stopped = Event()
         self._num_frames = 0
         self._last_seconds = 0.0
@@ -90,6 +92,14 @@ class LiveVideo:
     def average_fps(self) -> float:
         """Frames per second so far, pauses included; 0 before the first frame."""
         return self._num_frames / self.end_seconds if self.end_seconds else 0.0
+
+    @property
+    def drops_late(self) -> bool:
+        """Whether a frame that is not taken in time is lost: of cameras, and addresses without end.
+
+        If an http or https address has an end is known once it is open.
+        """
+        return self.address.comes_back and not self._has_end
 
     def likely_seconds(self) -> float:
         """How long it is likely to go on: a file as its header says, all else for half an hour."""
@@ -109,7 +119,9 @@ class LiveVideo:
         """Each frame with the seconds since the first one, which go on over interruptions.
 
         Raises:
-            VideoError: a file or pipe that holds no video, or an address that cannot be reached.
+            VideoError: a file or pipe that holds no video, or an address that cannot be reached or
+                breaks off before its known end.
+            ResourceError: a file cannot be read now, for example for lack of memory.
         """
         num_failures = 0
         while not self._is_stopped.is_set():
@@ -125,6 +137,12 @@ class LiveVideo:
                 return
             num_failures = 0 if self._num_frames > before else num_failures
             reason = "ended" if failure is None else _reason(failure, self._stall_seconds)
+            if failure is not None and not self.drops_late:
+                self._check_machine(failure)
+            if self._has_end and self._num_frames and self.address.kind == "network":
+                if failure is not None:
+                    raise self._broke_off(reason) from failure
+                return
             if not self._is_tried_again:
                 if not self._num_frames:
                     raise self._unreachable(failure, reason) from failure
@@ -145,10 +163,11 @@ class LiveVideo:
         """The frames from opening the address to its end."""
         with self.address.open(self._stall_seconds) as container:
             stream = video_stream(self.address.shown, container)
+            self._has_end = self._has_end or (self.address.is_web and has_end(container))
             self.num_connections += 1
             if self.num_connections > 1:
                 self._say("is back")
-            times = _Times(container, stream, may_jump=self.address.is_live)
+            times = _Times(container, stream, may_jump=not self._has_end)
             start = self._start_of_connection()
             first_pts: int | None = None
             is_file = self.address.kind == "file"
@@ -158,7 +177,7 @@ class LiveVideo:
                 seconds, shown_seconds = times.of(frame)
                 if times.is_wrong:
                     self._say(f"its time stamp after {start + seconds:.1f} s cannot be true")
-                if is_file and self._num_frames:
+                if self._has_end and self._num_frames:
                     self._note_gap(self._last_seconds, start + seconds, usual)
                 self._last_seconds = start + seconds
                 if first_pts is None:
@@ -166,7 +185,7 @@ class LiveVideo:
                 self.end_seconds = start + seconds + shown_seconds
                 self._num_frames += 1
                 self._note_size(frame)
-                if self._is_paced:
+                if self._is_paced and self._has_end:
                     self._is_stopped.wait(max(pace + start + seconds - time.monotonic(), 0))
                 if self._is_stopped.is_set():
                     return
@@ -191,7 +210,7 @@ class LiveVideo:
         times = ContinuousTimes(container, stream)
         marks = CorruptMarks(Path(self.address.name), container)
         for packet in packets:
-            if is_file and times.mend(packet):
+            if self._has_end and times.mend(packet):
                 self._say("its time stamps restart or jump, as in joined recordings; it goes on")
             if not has_begun:
                 if not packet.is_keyframe:
@@ -202,15 +221,18 @@ class LiveVideo:
                 is_damaged = marks.tell_damage(packet, times.leaves_out_frame)
             if is_damaged:
                 self._note_corrupt()
-            for frame in self._tried(packet.decode):
+            for frame in self._tried(stream, packet.decode):
                 if first_pts is None or frame.pts is None or frame.pts >= first_pts:
                     yield frame
-        yield from self._tried(lambda: stream.decode(None))
+        yield from self._tried(stream, lambda: stream.decode(None))
 
-    def _tried(self, decode: Callable[[], list[VideoFrame]]) -> Iterator[VideoFrame]:
+    def _tried(
+        self, stream: VideoStream, decode: Callable[[], list[VideoFrame]]
+    ) -> Iterator[VideoFrame]:
         try:
             frames = decode()
-        except av.error.InvalidDataError:
+        except av.error.InvalidDataError as error:
+            check_room(self.address.shown, stream, error)
             self._note_corrupt()
             return
         for frame in frames:
@@ -258,6 +280,24 @@ class LiveVideo:
             "an address that PyAV's FFmpeg can open: its wheels know rtsp, rtmp, http, tcp and udp",
             "let 'ffmpeg -i ADDRESS -c copy -f mpegts -' of your own open it, and pipe it into "
             "'filmstrip stream RUN -'; or build PyAV against that FFmpeg.",
+        )
+
+    def _check_machine(self, failure: Exception) -> None:
+        """Raise a ``ResourceError`` if the machine failed, and not the source."""
+        if isinstance(failure, ResourceError):
+            raise failure
+        if lacks_memory(failure):
+            raise out_of_memory(self.address.shown) from failure
+        if self.address.kind == "file" and isinstance(failure, OSError):
+            check_readable(Path(self.address.name))
+
+    def _broke_off(self, reason: str) -> VideoError:
+        return VideoError(
+            f"{self.address.shown}: broke off after {self.end_seconds:.1f} s, before its end "
+            f"({reason})",
+            "an address that sends all of its video",
+            "run the command again; or save the video to a file, for example with 'curl -LO "
+            "ADDRESS', and give the file.",
         )
 
     def _unreachable(self, failure: Exception | None, reason: str) -> VideoError:

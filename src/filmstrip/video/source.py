@@ -20,7 +20,14 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from filmstrip.errors import DamagedVideoError, NoVideoError, VideoError
+from filmstrip.errors import (
+    DamagedVideoError,
+    NoVideoError,
+    VideoError,
+    lacks_memory,
+    out_of_memory,
+)
+from filmstrip.video.failures import check_room, machine_failures, unreadable
 from filmstrip.video.formats import FORMATS
 from filmstrip.video.limits import MAX_PIXELS, check_decoder_memory, check_size
 from filmstrip.video.timestamps import ContinuousTimes
@@ -41,27 +48,36 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
     Raises:
         NoVideoError: the file is missing, empty or holds no video stream.
-        VideoError: it is a folder, may not be read, is no video, or its frames are too large.
+        VideoError: it is a folder, is no video, or its frames are too large.
+        ResourceError: it cannot be read now; also if that is found while it is decoded.
     """
-    check_is_file(path)
-    try:
-        container = av.open(
-            f"file:{path}",
-            options={
-                "format_whitelist": FORMATS,
-                "protocol_whitelist": "file",
-                "max_pixels": str(MAX_PIXELS),
-            },
-            metadata_errors="replace",
-        )
-    except av.error.FFmpegError as error:
-        if isinstance(error, OSError):
-            raise _unreadable(path, error) from error
-        raise _no_video(
-            path, f"not a video, or its beginning is broken ({error.strerror})"
-        ) from error
-    with container:
-        yield container, video_stream(path, container)
+    with machine_failures(path):
+        check_is_file(path)
+        try:
+            container = av.open(
+                f"file:{path}",
+                options={
+                    "format_whitelist": FORMATS,
+                    "protocol_whitelist": "file",
+                    "max_pixels": str(MAX_PIXELS),
+                },
+                metadata_errors="replace",
+            )
+        except av.error.FFmpegError as error:
+            if lacks_memory(error):
+                raise out_of_memory(path) from error
+            if isinstance(error, OSError):
+                raise unreadable(path, error) from error
+            raise _no_video(
+                path, f"not a video, or its beginning is broken ({error.strerror})"
+            ) from error
+        with container:
+            stream = video_stream(path, container)
+            try:
+                yield container, stream
+            except Exception as error:
+                check_room(path, stream, error)  # while the decoder still holds its frames
+                raise
 
 
 def decode_stream(
@@ -116,7 +132,7 @@ def check_is_file(path: Path) -> None:
     try:
         status = path.stat()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(status.st_mode):
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
         raise VideoError(f"{path}: is {what}", "a video file", "give the path of one video.")
@@ -125,7 +141,7 @@ def check_is_file(path: Path) -> None:
             f"{path}: is empty (0 bytes)", "a video file", "copy it again from its source."
         )
     if not os.access(path, os.R_OK):
-        raise _unreadable(path, PermissionError(errno.EACCES, "Permission denied"))
+        raise unreadable(path, PermissionError(errno.EACCES, "Permission denied"))
 
 
 def _no_video(name: str | Path, found: str) -> NoVideoError:
@@ -134,20 +150,6 @@ def _no_video(name: str | Path, found: str) -> NoVideoError:
         "a whole video of a format that FFmpeg reads, such as MP4, AVI, MKV or WebM",
         "check that it plays; an MP4 or MOV that was cut short has lost its index and must be "
         "copied or recorded again.",
-    )
-
-
-def _unreadable(path: Path, error: OSError) -> VideoError:
-    if isinstance(error, FileNotFoundError):
-        return NoVideoError(
-            f"{path}: there is no such file",
-            "the path of a video file",
-            "check the spelling, and that the file was not moved or deleted meanwhile.",
-        )
-    return VideoError(
-        f"{path}: could not be read ({error.strerror})",
-        "a file that this user may read",
-        "change its permissions, or check the disk or network share it lies on.",
     )
 
 

@@ -140,3 +140,16 @@ def test_arrays_are_refused_with_what_to_give_instead(
     ended = filmstrip("doctor", packed)
     assert ended.exit_code == 1
     assert "holds arrays, not video files" in ended.stderr
+
+
+def test_doctor_needs_no_cache_and_warns_once(
+    videos: Path,
+    filmstrip: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "cache").write_bytes(b"a file where a folder is expected")
+    monkeypatch.setenv("FILMSTRIP_CACHE", str(tmp_path / "cache"))
+    ended = filmstrip("doctor", videos, *TARGET)
+    assert ended.exit_code == 0
+    assert ended.stderr.count("WARNING") == 1

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -50,3 +52,21 @@ def test_a_file_that_is_no_video_is_told_in_three_parts(
     assert "a.mp4" in ended.stderr
     assert "Next:" in ended.stderr
     assert not (tmp_path / "why").exists()
+
+
+def test_explain_of_an_address_is_that_of_its_file(
+    filmstrip: Callable[..., Any],
+    finished_run: RunFolder,
+    videos: Path,
+    serve: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clip = videos / "left" / "left_6.mp4"
+    server = serve([clip.read_bytes()], path="/left_6.mp4")
+    monkeypatch.chdir(tmp_path)
+    of_file = filmstrip("explain", finished_run.path, clip, "--json", "--out", "file")
+    ended = filmstrip("explain", finished_run.path, server.address, "--json")
+    assert ended.exit_code == 0
+    assert json.loads(ended.stdout) == {**json.loads(of_file.stdout), "path": server.address}
+    assert (tmp_path / "left_6_explained" / "strip.png").is_file()

@@ -198,3 +198,24 @@ def test_names_as_long_as_the_disk_takes_are_extracted(
     files = {line["file"] for line in lines}
     assert len(files) == len(lines) == 2 * len(views.split(","))
     assert all((out / file).is_file() for file in files)
+
+
+def test_extract_of_an_address_is_that_of_its_file(
+    filmstrip: Callable[..., Any], videos: Path, serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    clip = videos / "left" / "left_6.mp4"
+    address = serve([clip.read_bytes()], path="/a/left_6.mp4").address
+    broken = serve([b"no video"], path="/broken.mp4").address
+    gone = "http://127.0.0.1:9/gone.mp4"
+    options = ("--recipe", "mean-linear", "--set", "framing.size=32")
+    ended = filmstrip("extract", clip, address, broken, gone, *options, "--out", tmp_path / "out")
+    assert ended.exit_code == 1
+    with (tmp_path / "out" / "index.csv").open(newline="") as file:
+        lines = {line["path"]: line["file"] for line in csv.DictReader(file)}
+    assert set(lines) == {clip.name, address}
+    of_file, of_address = (np.load(tmp_path / "out" / lines[name]) for name in lines)
+    np.testing.assert_array_equal(of_file, of_address)
+    with (tmp_path / "out" / "failed.csv").open(newline="") as file:
+        failed = {line["path"]: line["reason"] for line in csv.DictReader(file)}
+    assert set(failed) == {broken, gone}
+    assert "filmstrip-" not in "".join(failed.values())

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,3 +181,105 @@ def test_predict_of_a_model_with_nan_weights_prints_no_answer(
     ended = filmstrip("predict", model, clip, "--json")
     assert (ended.exit_code, ended.stdout) == (1, "")
     assert name in ended.stderr.replace("\n", "")
+
+
+PREDICT = """
+import sys
+import filmstrip.inference.predict as module
+from filmstrip.app.cli import main
+
+module.load(sys.argv[2]).predict(sys.argv[4])
+load = module.load
+def load_then_limit(*arguments, **settings):
+    predictor = load(*arguments, **settings)
+    predictor.predict(sys.argv[4])
+    limit_memory(60)
+    return predictor
+module.load = load_then_limit
+main()
+"""
+
+
+def test_predict_goes_on_after_a_file_that_memory_does_not_hold(
+    finished_run: RunFolder,
+    clip: Path,
+    large_video: Path,
+    in_little_memory: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    arguments = ("predict", finished_run.path, large_video, clip, "--engine", "eager-fp32")
+    ended = in_little_memory(PREDICT, *arguments)
+    assert "Traceback" not in ended.stderr
+    assert f"Error: {large_video}: could not be read now, not enough memory" in ended.stderr
+    assert ended.stdout.startswith(str(clip))
+    assert ended.returncode == 1
+
+
+def test_predict_needs_no_cache_and_warns_once(
+    filmstrip: Filmstrip,
+    finished_run: RunFolder,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = filmstrip("predict", finished_run.path, clip).stdout
+    (tmp_path / "cache").write_bytes(b"a file where a folder is expected")
+    monkeypatch.setenv("FILMSTRIP_CACHE", str(tmp_path / "cache"))
+    ended = filmstrip("predict", finished_run.path, clip, clip, "--engine", "onnxruntime-fp32")
+    assert ended.exit_code == 0
+    assert ended.stdout == 2 * expected
+    assert ended.stderr.count("WARNING") == 1
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+def test_predict_answers_an_address_as_its_file(
+    filmstrip: Filmstrip,
+    finished_run: RunFolder,
+    clip: Path,
+    serve: Callable[..., Any],
+    tmp_path: Path,
+    has_length: bool,
+) -> None:
+    content = clip.read_bytes()
+    length = len(content) if has_length else None
+    server = serve([content], path="/a/clip.mp4", length=length)
+    gone = serve([b"no video"], path="/gone.mp4")
+    of_file = json.loads(filmstrip("predict", finished_run.path, clip, "--json").stdout)
+    sources = (gone.address, server.address, clip)
+    ended = filmstrip("predict", finished_run.path, *sources, "--json")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [line["path"] for line in lines] == [server.address, str(clip)]
+    assert {**lines[0], "path": str(clip)} == of_file == lines[1]
+    assert ended.exit_code == 1
+    assert f"Error: {gone.address}: not a video" in ended.stderr
+
+
+def test_predict_answers_standard_input_as_its_file(finished_run: RunFolder, clip: Path) -> None:
+    command = [sys.executable, "-c", "from filmstrip.app.cli import main; main()"]
+    arguments = ["predict", str(finished_run.path), "-", str(clip), "--json"]
+    ended = subprocess.run(
+        [*command, *arguments], input=clip.read_bytes(), capture_output=True, check=True
+    )
+    piped, of_file = (json.loads(line) for line in ended.stdout.splitlines())
+    assert {**piped, "path": str(clip)} == of_file
+    assert piped["path"] == "-"
+
+
+def test_predictor_takes_an_address(
+    finished_run: RunFolder, clip: Path, serve: Callable[..., Any]
+) -> None:
+    predictor = load(finished_run.path)
+    address = serve([clip.read_bytes()], path="/clip.mp4").address
+    answer = predictor.predict(address)
+    assert answer.path == address
+    assert answer.probs == predictor.predict(clip).probs
+
+
+@pytest.mark.parametrize("command", ["predict", "timeline", "explain", "extract"])
+def test_commands_for_files_point_from_live_sources_to_stream(
+    filmstrip: Filmstrip, finished_run: RunFolder, command: str
+) -> None:
+    run = [] if command == "extract" else [finished_run.path]
+    ended = filmstrip(command, *run, "rtsp://127.0.0.1:9/live")
+    assert ended.exit_code == 1
+    assert "filmstrip stream" in ended.stderr
+    assert "Traceback" not in ended.stderr

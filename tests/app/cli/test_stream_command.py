@@ -338,3 +338,59 @@ def test_no_thread_outlives_the_command(
 ) -> None:
     filmstrip("stream", finished_run.path, clip, "--memory", "1")
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("reader of")]
+
+
+@pytest.mark.parametrize("command", ["stream", "timeline"])
+def test_watching_needs_no_cache_and_warns_once(
+    filmstrip: Filmstrip,
+    finished_run: RunFolder,
+    clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+) -> None:
+    (tmp_path / "cache").write_bytes(b"a file where a folder is expected")
+    monkeypatch.setenv("FILMSTRIP_CACHE", str(tmp_path / "cache"))
+    ended = filmstrip(command, finished_run.path, clip, "--engine", "onnxruntime-fp32")
+    assert ended.exit_code == 0
+    assert ended.stderr.count("WARNING") == 1
+
+
+def test_stream_answers_an_address_with_an_end_as_its_file(
+    filmstrip: Filmstrip,
+    finished_run: RunFolder,
+    clip: Path,
+    serve: Callable[..., Any],
+    transport_stream: Callable[..., bytes],
+    tmp_path: Path,
+) -> None:
+    frames = np.concatenate([np.stack([frame for _, frame in iterate_frames(clip)])] * 5)
+    path = tmp_path / "clip.ts"
+    path.write_bytes(transport_stream(frames, 12))
+    # Eagerly: half an hour is expected of an address, for which another engine may be chosen.
+    options = ("--json", "--engine", "eager-fp32")
+    of_file = _last(filmstrip("stream", finished_run.path, path, *options).stdout, path)
+    server = serve([path.read_bytes()], length=path.stat().st_size)
+    ended = filmstrip("stream", finished_run.path, server.address, *options)
+    assert ended.exit_code == 0
+    of_address = _last(ended.stdout, server.address)
+    assert of_address["label"] == of_file["label"]
+    assert of_address["probs"] == pytest.approx(of_file["probs"], abs=1e-5)
+    assert of_address["time_seconds"] == of_file["time_seconds"]
+    assert "60 frames in 5.0 s" in ended.stderr
+    assert "0 dropped" in ended.stderr
+
+
+def test_stream_names_an_address_that_breaks_off_before_its_end(
+    filmstrip: Filmstrip,
+    finished_run: RunFolder,
+    clip: Path,
+    serve: Callable[..., Any],
+    transport_stream: Callable[..., bytes],
+) -> None:
+    sent = transport_stream(np.stack([frame for _, frame in iterate_frames(clip)]), 12)
+    server = serve([sent[: 188 * (len(sent) // 376)]], length=len(sent))
+    ended = filmstrip("stream", finished_run.path, server.address, "--json")
+    assert ended.exit_code == 1
+    assert f"Error: {server.address}: broke off after" in ended.stderr
+    assert server.num_connections == 1

@@ -103,3 +103,23 @@ def test_a_chart_and_a_page_are_written(
     text = html.read_text(encoding="utf-8")
     assert text.count("<tr data-start=") == len(ended.stdout.splitlines())
     assert 'src="data:video/mp4;base64,' in text
+
+
+def test_timeline_of_an_address_is_that_of_its_file(
+    filmstrip: Filmstrip,
+    finished_run: RunFolder,
+    recording: Path,
+    serve: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    server = serve([recording.read_bytes()], path="/long.mp4")
+    out, page = tmp_path / "t.json", tmp_path / "t.html"
+    options = ("--enter", "0.3", "--leave", "0.2", "--window", 1)
+    of_file = filmstrip("timeline", finished_run.path, recording, *options)
+    ended = filmstrip(
+        *("timeline", finished_run.path, server.address, *options, "--out", out, "--html", page)
+    )
+    assert ended.exit_code == 0
+    assert ended.stdout == of_file.stdout
+    assert json.loads(out.read_text())["source"] == server.address
+    assert f'src="{server.address}"' in page.read_text()

@@ -36,7 +36,7 @@ from filmstrip.app.cli import (
     tune,
 )
 from filmstrip.app.cli.console import CLOSED_OUTPUT_CODE, messages, show_error, silence
-from filmstrip.errors import FilmstripError, StorageError
+from filmstrip.errors import FilmstripError, ResourceError, StorageError, lacks_memory
 
 app = typer.Typer(
     name="filmstrip",
@@ -75,6 +75,13 @@ _FULL_OUTPUT = StorageError(
     "free some space, then run the same command again: what was finished is kept.",
 )
 
+_NO_MEMORY = ResourceError(
+    "the command needs more memory than this machine has free, or than its limits allow",
+    "memory for the model and for a few decoded frames",
+    "end other programs, raise the limit ('ulimit -v', or that of the container), or give fewer or "
+    "smaller videos at once; what was finished is kept.",
+)
+
 
 def main() -> None:
     """Run the command line; a person's mistake ends in a message, never in a traceback."""
@@ -106,9 +113,16 @@ def main() -> None:
     except TyperException as error:
         code = _show_usage_error(error)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if lacks_memory(error):
+            show_error(_NO_MEMORY)
+        elif error.errno == errno.ENOSPC:
+            show_error(_FULL_OUTPUT)
+        else:
             raise
-        show_error(_FULL_OUTPUT)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not lacks_memory(error):
+            raise
+        show_error(_NO_MEMORY)
     except KeyboardInterrupt:
         code = 130
     except SystemExit as ended:

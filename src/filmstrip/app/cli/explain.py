@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +27,12 @@ def add_to(app: typer.Typer) -> None:
 
 def explain(
     run: Annotated[Path, typer.Argument(help="A run folder or a model folder.")],
-    video: Annotated[Path, typer.Argument(help="A video file.")],
+    video: Annotated[
+        str,
+        typer.Argument(
+            help="A video file, the http or https address of one, or - for standard input."
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -60,23 +66,26 @@ def explain(
     from filmstrip.model.classifier import load_classifier
     from filmstrip.storage import replacing
     from filmstrip.text import printable
+    from filmstrip.video.spool import file_stem, local_file, shown_name
 
     check_installed()
     classifier = load_classifier(run)
-    explanation = explain_video(classifier, video, label, method.value)
-    folder = out or Path(f"{video.stem}_explained")
+    folder = out or Path(f"{file_stem(video)}_explained")
     spec = classifier.spec
-    content = _content(explanation)
-    if explanation.answer.missing is not None:
-        messages.print(
-            f"Incomplete: {video}: {explanation.answer.missing}.", soft_wrap=True, markup=False
-        )
-    with replacing(folder / "explanation.json") as temporary:
-        temporary.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")
-    write_strip(explanation, video, spec.sampling, spec.framing, folder / "strip.png")
-    write_overlay(explanation, video, spec.framing, folder / "overlay.mp4")
+    with local_file(video, note=lambda words: messages.print(words, soft_wrap=True)) as file:
+        explanation = explain_video(classifier, file, label, method.value)
+        named = replace(explanation.answer, path=shown_name(video))
+        explanation = replace(explanation, answer=named)
+        content = _content(explanation)
+        if explanation.answer.missing is not None:
+            words = f"Incomplete: {shown_name(video)}: {explanation.answer.missing}."
+            messages.print(words, soft_wrap=True, markup=False)
+        with replacing(folder / "explanation.json") as temporary:
+            temporary.write_text(to_json(content, indent=2) + "\n", encoding="utf-8")
+        write_strip(explanation, file, spec.sampling, spec.framing, folder / "strip.png")
+        write_overlay(explanation, file, spec.framing, folder / "overlay.mp4")
     for sentence in explanation.answer.misfits:
-        messages.print(f"{printable(str(video))}: {sentence}.", soft_wrap=True, markup=False)
+        messages.print(f"{printable(shown_name(video))}: {sentence}.", soft_wrap=True, markup=False)
     if as_json:
         show_json(content)
     else:

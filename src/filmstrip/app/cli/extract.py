@@ -40,10 +40,11 @@ def add_to(app: typer.Typer) -> None:
 
 def extract(
     videos: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help="Video files, folders of them with or without class folders, CSVs with the "
-            "column path (and label, group, split), or packed .npz/.pkl. Labels are not needed.",
+            "column path (and label, group, split), packed .npz/.pkl, http or https addresses of "
+            "files, or - for standard input. Labels are not needed.",
             show_default=False,
         ),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,13 @@ def add_to(app: typer.Typer) -> None:
 
 def predict(
     run: Annotated[Path, typer.Argument(help="A run folder or a model folder.")],
-    videos: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    videos: Annotated[
+        list[str],
+        typer.Argument(
+            help="Video files, folders of them, http or https addresses of files, or - for "
+            "standard input."
+        ),
+    ],
     top: Annotated[
         int | None, typer.Option(min=1, help="How many labels to show; one if left out.")
     ] = None,
@@ -59,8 +66,12 @@ def predict(
     from filmstrip.dataset.rows import left_out_summary
     from filmstrip.errors import VideoError
     from filmstrip.inference.predict import load, videos_below
+    from filmstrip.video.spool import local_file, shown_name
 
-    predictor = load(run, engine)
+    def warn(words: str) -> None:
+        messages.print(words, soft_wrap=True)
+
+    predictor = load(run, engine, warn=warn)
     found = videos_below(videos)
     files = found.files
     lost = [file for file in found.skipped if file.is_loss]
@@ -76,26 +87,28 @@ def predict(
             "one video to draw the labels on",
             "give one file, or call the command once for each.",
         )
-    width = max(len(str(file)) for file in files)
+    names = [shown_name(file) for file in files]
+    width = max(map(len, names))
     num_failed = num_unfit = 0
-    for file in files:
+    for file, name in zip(files, names, strict=True):
         try:
-            answer = predictor.predict(file)
+            with local_file(file, note=warn) as path:
+                answer = replace(predictor.predict(path), path=name)
+                if answer.missing is not None:
+                    words = f"Incomplete: {name}: {answer.missing}."
+                    messages.print(words, soft_wrap=True, markup=False)
+                num_unfit += bool(answer.misfits)
+                if num_unfit <= _MOST_WARNINGS:
+                    _warn(answer)
+                if as_json:
+                    _print_json(answer, top)
+                else:
+                    _print_line(answer, top or 1, width)
+                if render_to is not None:
+                    _render(answer, path, render_to)
         except VideoError as error:
             num_failed += 1
             show_error(error)
-            continue
-        if answer.missing is not None:
-            messages.print(f"Incomplete: {file}: {answer.missing}.", soft_wrap=True, markup=False)
-        num_unfit += bool(answer.misfits)
-        if num_unfit <= _MOST_WARNINGS:
-            _warn(answer)
-        if as_json:
-            _print_json(answer, top)
-        else:
-            _print_line(answer, top or 1, width)
-        if render_to is not None:
-            _render(answer, file, render_to)
     if num_unfit > _MOST_WARNINGS:
         messages.print(
             f"{num_unfit - _MOST_WARNINGS} more videos differ from the training clips; --json "

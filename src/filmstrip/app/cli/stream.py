@@ -60,6 +60,15 @@ def stream(
     real_time: Annotated[
         bool, typer.Option("--real-time", help="Show files at the pace of their recording.")
     ] = False,
+    drop: Annotated[
+        bool | None,
+        typer.Option(
+            "--drop/--no-drop",
+            help="Drop frames that come faster than the model answers, or let the source wait. If "
+            "left out, only cameras and addresses without end drop; with --real-time, all do.",
+            show_default=False,
+        ),
+    ] = None,
     raw: Annotated[
         str | None,
         typer.Option(
@@ -128,20 +137,20 @@ def stream(
         parse_url(webhook)  # before the model is loaded
     addresses = [parse_address(text, raw) for text in sources]
     names = [address.shown for address in addresses]
-    predictor = load(run, engine, note=say)
+    predictor = load(run, engine, note=say, warn=say)
     actions = LabelActions(on_label or [], execute, webhook, predictor.class_names, say)
     videos = [
         LiveVideo(
             address,
             lambda words, name=name: say(f"{name}: {words}"),  # type: ignore[misc]
             stall_seconds=stall,
-            is_paced=real_time and address.kind == "file",
+            is_paced=real_time,
             is_tried_again=not once,
         )
         for address, name in zip(addresses, names, strict=True)
     ]
-    drops_late = [real_time or address.comes_back for address in addresses]
-    watch = Watch(predictor, videos, drops_late, memory, chunked)
+    drops_late = True if real_time and drop is None else drop
+    watch = Watch(predictor, videos, [drops_late] * len(videos), memory, chunked)
     if memory is None:
         say(describe_default(predictor.spec, "Memory"))
     labels: dict[int, str] = {}

@@ -24,7 +24,13 @@ def add_to(app: typer.Typer) -> None:
 
 def timeline(
     run: Annotated[Path, typer.Argument(help="A run folder or a model folder.")],
-    video: Annotated[Path, typer.Argument(help="A video file of any length.")],
+    video: Annotated[
+        str,
+        typer.Argument(
+            help="A video file of any length, the http or https address of one, or - for standard "
+            "input."
+        ),
+    ],
     out: Annotated[
         list[Path] | None,
         typer.Option(
@@ -96,9 +102,12 @@ def timeline(
     from filmstrip.inference.window import describe_default
     from filmstrip.video.address import file_address
     from filmstrip.video.live import LiveVideo
+    from filmstrip.video.spool import local_file, needs_spooling, shown_name
+
+    name = shown_name(video)
 
     def say(words: str) -> None:
-        messages.print(f"{video}: {words}", soft_wrap=True, markup=False)
+        messages.print(f"{name}: {words}", soft_wrap=True, markup=False)
 
     rules = Hysteresis(enter, leave, min_length)
     for path in out or []:
@@ -107,42 +116,50 @@ def timeline(
         raise RecipeError(
             "--embed without --html", "a page to put the recording into", "add --html page.html."
         )
-    if embed:
-        check_embeddable(video)
-    predictor = load(run, engine, note=say)
-    reader = LiveVideo(file_address(str(video)), say)
-    steps = predictor.timeline(window, stills).steps(reader)
-    if window is None:
-        messages.print(describe_default(predictor.spec, "Window"), soft_wrap=True)
-    if probs is not None:
-        steps = writing_steps(probs, steps, predictor.class_names)
-    drawn: list[TimelineStep] = []
-    if plot is not None:
-        steps = _keeping(drawn, steps)
-    segments = []
-    for segment in find_segments(steps, predictor.class_names, rules):
-        segments.append(segment)
-        times = [clock_time(at) for at in (segment.start_seconds, segment.end_seconds)]
-        output.print(
-            f"{times[0]}  {times[1]}  {segment.label}  {segment.confidence:.2f}"
-            + ("  unfamiliar" if segment.is_unfamiliar else ""),
-            soft_wrap=True,
-            markup=False,
+    address = name if needs_spooling(video) else None
+    if html is not None and not embed and address is not None and video == "-":
+        raise RecipeError(
+            f"--html {html} for standard input: the page would have no recording to play",
+            "a recording that is kept, or --embed",
+            "add --embed, or save the recording to a file first.",
         )
-    for path in out or []:
-        write_segments(path, segments, Recording(str(video), reader.missing, reader.gaps))
-    if plot is not None:
-        from filmstrip.inference.timeline_plot import plot_timeline
+    with local_file(video, note=say) as file:
+        if embed:
+            check_embeddable(file)
+        predictor = load(run, engine, note=say, warn=say)
+        reader = LiveVideo(file_address(str(file)), say)
+        steps = predictor.timeline(window, stills).steps(reader)
+        if window is None:
+            messages.print(describe_default(predictor.spec, "Window"), soft_wrap=True)
+        if probs is not None:
+            steps = writing_steps(probs, steps, predictor.class_names)
+        drawn: list[TimelineStep] = []
+        if plot is not None:
+            steps = _keeping(drawn, steps)
+        segments = []
+        for segment in find_segments(steps, predictor.class_names, rules):
+            segments.append(segment)
+            times = [clock_time(at) for at in (segment.start_seconds, segment.end_seconds)]
+            output.print(
+                f"{times[0]}  {times[1]}  {segment.label}  {segment.confidence:.2f}"
+                + ("  unfamiliar" if segment.is_unfamiliar else ""),
+                soft_wrap=True,
+                markup=False,
+            )
+        for path in out or []:
+            write_segments(path, segments, Recording(name, reader.missing, reader.gaps))
+        if plot is not None:
+            from filmstrip.inference.timeline_plot import plot_timeline
 
-        plot_timeline(drawn, segments, predictor.class_names, plot)
-    if html is not None:
-        write_timeline_page(html, video, segments, reader.end_seconds, embed)
-    for sentence in misfits(predictor.spec, frames_per_second=reader.average_fps):
-        say(sentence)
-    if reader.num_corrupt:
-        say(f"{reader.num_corrupt} corrupt packets or frames were left out")
-    noun = "segment" if len(segments) == 1 else "segments"
-    messages.print(f"{len(segments)} {noun} in {clock_time(reader.end_seconds)}.")
+            plot_timeline(drawn, segments, predictor.class_names, plot)
+        if html is not None:
+            write_timeline_page(html, file, segments, reader.end_seconds, embed, address)
+        for sentence in misfits(predictor.spec, frames_per_second=reader.average_fps):
+            say(sentence)
+        if reader.num_corrupt:
+            say(f"{reader.num_corrupt} corrupt packets or frames were left out")
+        noun = "segment" if len(segments) == 1 else "segments"
+        messages.print(f"{len(segments)} {noun} in {clock_time(reader.end_seconds)}.")
 
 
 def _keeping(kept: list[TimelineStep], steps: Iterable[TimelineStep]) -> Iterator[TimelineStep]:

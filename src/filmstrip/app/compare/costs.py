@@ -32,7 +32,8 @@ def measure_costs(
     """
     index = ladder.clips()
     here = machine(default_device())
-    choice = EngineChoice(ladder.engine, Cache.at(ladder.cache).engines, reporter.note)
+    engines = Cache.at(ladder.cache).engines
+    choice = EngineChoice(ladder.engine, engines, reporter.note, reporter.note)
     costs = {}
     with reporter.phase("Measuring costs", len(ladder.rungs)) as advance:
         for rung in ladder.rungs:

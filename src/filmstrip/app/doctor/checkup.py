@@ -89,7 +89,6 @@ def check_up(
 
     Raises:
         DatasetError: the clips are arrays, not video files.
-        StorageError: the cache cannot be written.
     """
     if any(row.packed_index is not None for row in index.rows):
         raise DatasetError(
@@ -102,7 +101,7 @@ def check_up(
     beside = [file.path for file in index.skipped if file.path not in rows and file.path.is_file()]
     paths = list(dict.fromkeys([*rows, *beside]))
     with reporter.phase("Decoding every file", len(paths)) as advance:
-        facts = survey(paths, cache, num_workers, advance=advance)
+        facts = survey(paths, cache, num_workers, advance=advance, warn=reporter.note)
     clips = {path: facts[path] for path in rows}
     chosen, notes = _fitted(sampling, index, facts)
     copies = find_copies(clips)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 THUMBNAIL_SIDE = 16
 """Width and height of the grey thumbnails by which videos are compared, in pixels."""
 
-FaultKind = Literal["corrupt", "truncated", "no_video", "unreadable"]
+FaultKind = Literal["corrupt", "truncated", "no_video", "unreadable", "unchecked"]
 
 
 class _Facts(BaseModel):
@@ -26,7 +26,8 @@ class Fault(_Facts):
     Attributes:
         kind: ``corrupt`` where the decoder failed; ``truncated`` where the file ends cleanly, but
             before the end that it states itself; ``no_video`` where there is no picture at all;
-            ``unreadable`` for all else, such as a decoder that crashed.
+            ``unreadable`` for all else, such as a decoder that crashed; ``unchecked`` where the
+            machine failed, which says nothing about the file and is never kept.
         words: what was found, without the file's name.
         at_seconds: where in the video; None where nothing of it can be read.
         num_usable_frames: how many frames come before.

@@ -54,6 +54,7 @@ KINDS = {
     "truncated": "Truncated files",
     "no_video": "Files without a picture",
     "unreadable": "Unreadable files",
+    "unchecked": "Files that could not be checked now",
     "decoder_errors": "Damage that the decoder concealed",
     "wrong_extension": "Wrong extensions",
     "left_out": "Files left out",
@@ -74,6 +75,10 @@ KINDS = {
 """Every kind of finding with its title, in the order in which they are told."""
 
 _FAULT_REMEDY = "copy it again from its source, or leave it out"
+_UNCHECKED_REMEDY = (
+    "run the doctor again (--workers 1 needs less memory) once this machine can read the file; "
+    "nothing is known against the file itself"
+)
 _TAIL_REMEDY = (
     "copy it again from its source, keep the usable seconds with 'ffmpeg -i IN -t SECONDS OUT', or "
     "leave it out"
@@ -115,6 +120,8 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _fault(path: Path, fault: Fault) -> Finding:
+    if fault.kind == "unchecked":
+        return Finding(fault.kind, Severity.error, fault.words, _UNCHECKED_REMEDY, (path,))
     if fault.num_usable_frames and fault.at_seconds:
         usable = (
             f"; the first {fault.at_seconds:.2f} s ({fault.num_usable_frames} frames) are usable"

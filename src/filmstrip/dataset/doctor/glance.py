@@ -8,6 +8,7 @@ kept by the hash of the file's bytes like its facts.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,7 +18,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from filmstrip.cache import Cache
+from filmstrip.cache import Cache, keep
 from filmstrip.dataset.doctor.facts import THUMBNAIL_SIDE
 from filmstrip.dataset.doctor.fingerprints import Fingerprint
 from filmstrip.dataset.doctor.survey import known_facts
@@ -28,7 +29,7 @@ from filmstrip.dataset.doctor.thumbnails import (
     thumbnail,
 )
 from filmstrip.errors import VideoError
-from filmstrip.storage import replacing
+from filmstrip.video.failures import machine_failures
 
 # Thumbnails that an older version took otherwise are taken anew.
 _KIND = "fingerprints-2"
@@ -38,6 +39,7 @@ def glance_at(
     contents: Mapping[Path, str],
     cache: Cache,
     advance: Callable[[str], None] = lambda _words: None,
+    warn: Callable[[str], None] = warnings.warn,
 ) -> dict[Path, Fingerprint]:
     """The fingerprints of videos; those that cannot be decoded to their end have none.
 
@@ -45,14 +47,14 @@ def glance_at(
         contents: the videos, each with the hash of its bytes.
         cache: keeps fingerprints, and the doctor's facts.
         advance: called after each video with its name.
-
-    Raises:
-        StorageError: the cache cannot be written.
+        warn: receives a sentence if the fingerprints cannot be kept.
     """
     found: dict[Path, Fingerprint] = {}
     pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="glance")
     try:
-        looks = pool.map(lambda item: _look_up_or_decode(item[0], item[1], cache), contents.items())
+        looks = pool.map(
+            lambda item: _look_up_or_decode(item[0], item[1], cache, warn), contents.items()
+        )
         for path, fingerprint in zip(contents, looks, strict=True):
             if fingerprint is not None:
                 found[path] = fingerprint
@@ -79,7 +81,9 @@ class _Thumbnails(BaseModel):
         )
 
 
-def _look_up_or_decode(path: Path, content_hash: str, cache: Cache) -> Fingerprint | None:
+def _look_up_or_decode(
+    path: Path, content_hash: str, cache: Cache, warn: Callable[[str], None]
+) -> Fingerprint | None:
     facts = known_facts(cache, content_hash)
     if facts is not None:
         return Fingerprint.of(facts) if facts.fault is None and facts.num_frames else None
@@ -87,11 +91,11 @@ def _look_up_or_decode(path: Path, content_hash: str, cache: Cache) -> Fingerpri
     with suppress(OSError, ValidationError):  # absent, or damaged by the disk
         return _Thumbnails.model_validate_json(entry.read_bytes()).fingerprint()
     try:
-        thumbnails = _decode(path)
+        with machine_failures(path):
+            thumbnails = _decode(path)
     except VideoError:
         return None  # whoever needs the clip itself will name it, and why
-    with replacing(entry) as temporary:
-        temporary.write_text(thumbnails.model_dump_json(), encoding="utf-8")
+    keep(entry, thumbnails.model_dump_json().encode(), cache.folder, warn)
     return thumbnails.fingerprint()
 
 

@@ -30,8 +30,9 @@ from filmstrip.dataset.doctor.facts import (
 from filmstrip.dataset.doctor.stretches import StretchFinder
 from filmstrip.dataset.doctor.thumbnails import GREY_SIDE, Pace, small_picture, thumbnail
 from filmstrip.dataset.doctor.truncation import find_truncation
-from filmstrip.errors import DamagedVideoError, NoVideoError, VideoError
+from filmstrip.errors import DamagedVideoError, NoVideoError, ResourceError, VideoError
 from filmstrip.video.decode import decode_frames
+from filmstrip.video.failures import machine_failures
 from filmstrip.video.probe import VideoInfo, probe_timeline
 from filmstrip.video.timestamps import find_gaps
 
@@ -47,6 +48,8 @@ _IRREGULAR_SHARE = 0.2
 def inspect_video(path: Path, beat: Callable[[], None] = lambda: None) -> VideoFacts:
     """Decode all of ``path``; whatever is wrong with it becomes its ``fault``.
 
+    A failure of the machine, such as a lack of memory, is a fault of the kind ``unchecked``.
+
     Args:
         path: the file.
         beat: called at each frame, so that who watches knows a long video from a stuck decoder.
@@ -58,23 +61,32 @@ def inspect_video(path: Path, beat: Callable[[], None] = lambda: None) -> VideoF
     try:
         with av.logging.Capture() as logged:
             fault = _fault_of(path, findings, logged, beat)
+        if fault is not None and fault.kind == "unchecked":
+            return VideoFacts(size_bytes=size_bytes, fault=fault)
+        with machine_failures(path):
+            return findings.facts(size_bytes, fault)
+    except ResourceError as error:
+        words = _without_name(error, path)
+        return VideoFacts(size_bytes=size_bytes, fault=Fault(kind="unchecked", words=words))
     finally:
         av.logging.set_level(level)
-    return findings.facts(size_bytes, fault)
 
 
 def _fault_of(
     path: Path, findings: _Findings, logged: list[Any], beat: Callable[[], None]
 ) -> Fault | None:
     try:
-        info, timeline = probe_timeline(path)
-        findings.begin(info)
-        for seconds, frame in decode_frames(path, timeline):
-            beat()
-            findings.hear(seconds, frame)
-            findings.hear_decoder(seconds, logged)
-        findings.hear_decoder(findings.last_seconds, logged)
-        return find_truncation(info, findings.num_decoded, findings.last_seconds)
+        with machine_failures(path):
+            info, timeline = probe_timeline(path)
+            findings.begin(info)
+            for seconds, frame in decode_frames(path, timeline):
+                beat()
+                findings.hear(seconds, frame)
+                findings.hear_decoder(seconds, logged)
+            findings.hear_decoder(findings.last_seconds, logged)
+            return find_truncation(info, findings.num_decoded, findings.last_seconds)
+    except ResourceError as error:
+        return Fault(kind="unchecked", words=_without_name(error, path))
     except DamagedVideoError as error:
         return Fault(
             kind="corrupt",

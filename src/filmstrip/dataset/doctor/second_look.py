@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from filmstrip.dataset.doctor.duplicates import NearDuplicate
 from filmstrip.dataset.doctor.thumbnails import paced_frames, small_picture
 from filmstrip.errors import VideoError
+from filmstrip.video.failures import machine_failures
 
 _SIDE = 64
 _NUM_MOMENTS = 8
@@ -76,10 +77,11 @@ def likeness(pair: NearDuplicate) -> float:
 def _pictures(path: Path) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Times (N,) and small pictures (N, 64, 64, 3) at the video's pace, the last one included."""
     reformatter = VideoReformatter()
-    frames = [
-        (seconds, small_picture(reformatter, frame, _SIDE, _SIDE, "rgb24"))
-        for seconds, frame in paced_frames(path)
-    ]
+    with machine_failures(path):
+        frames = [
+            (seconds, small_picture(reformatter, frame, _SIDE, _SIDE, "rgb24"))
+            for seconds, frame in paced_frames(path)
+        ]
     times, pictures = zip(*frames, strict=True)
     return np.array(times), np.stack(pictures)
 

@@ -7,6 +7,7 @@ killed, its file is told of and another process takes its place.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -22,15 +23,24 @@ Work = Callable[[Path, Callable[[], None]], Answer]
 """Called in another process with a path, and a function to call often as a sign of life."""
 
 _SECONDS_BETWEEN_BEATS = 1.0
+# By these a decoder ends on bad input.
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 # A fresh process for each worker: a fork would copy the locks of torch's threads as they are.
 _CONTEXT = get_context("spawn")
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No answer came: the process crashed, or was killed for its silence."""
+    """No answer came: the process crashed, was killed for its silence, or lacked memory.
+
+    Attributes:
+        words: what happened.
+        passing: whether the machine is to blame, and not the file: the process was killed, as the
+            system does where memory is short, or Python itself failed.
+    """
 
     words: str
+    passing: bool = False
 
 
 def work_through(
@@ -96,6 +106,10 @@ class _Worker(Generic[Answer]):
                 self.heard_at = time.monotonic()
                 if isinstance(message, _Raised):
                     raise message.error
+                if isinstance(message, Lost):
+                    self.path = None
+                    yield path, message
+                    return
                 if isinstance(message, _Answered):
                     self.path = None
                     answer: Answer = message.answer
@@ -103,7 +117,7 @@ class _Worker(Generic[Answer]):
                     return
         except (EOFError, ConnectionResetError):
             self.process.join()
-            yield self._lose(path, f"the decoder crashed (exit code {self.process.exitcode})")
+            yield self._lose(path, *_end_of(self.process.exitcode or 0))
             return
         if time.monotonic() - self.heard_at >= silence_seconds:
             yield self._lose(path, f"the decoder was stuck for {silence_seconds:g} s")
@@ -120,11 +134,24 @@ class _Worker(Generic[Answer]):
         self.process.start()
         theirs.close()
 
-    def _lose(self, path: Path, words: str) -> tuple[Path, Lost]:
+    def _lose(self, path: Path, words: str, passing: bool = False) -> tuple[Path, Lost]:
         self.stop()
         self._start()
         self.path = None
-        return path, Lost(words)
+        return path, Lost(words, passing)
+
+
+def _end_of(exit_code: int) -> tuple[str, bool]:
+    """Say how a process ended, and whether the machine is to blame."""
+    if -exit_code in _CRASHES:
+        return f"the decoder crashed (exit code {exit_code})", False
+    if exit_code < 0:
+        words = (
+            f"the decoding process was killed (signal {-exit_code}), perhaps as memory was short"
+        )
+    else:
+        words = f"the decoding process failed (exit code {exit_code}), perhaps as memory was short"
+    return words, True
 
 
 @dataclass(frozen=True)
@@ -152,6 +179,8 @@ def _serve(pipe: Connection, work: Work[Answer]) -> None:
             path = pipe.recv()
             try:
                 answer = work(path, beat)
+            except MemoryError:
+                pipe.send(Lost("could not be read now, not enough memory", passing=True))
             except Exception as error:
                 pipe.send(_Raised(error))
             else:
