@@ -15,6 +15,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from filmstrip.errors import lacks_memory, out_of_memory
+from filmstrip.video.failures import check_readable
 from filmstrip.video.source import damaged
 from filmstrip.video.timestamps import LONGEST_FRAME_SECONDS, ContinuousTimes
 from filmstrip.video.transport import is_jump_between_frames
@@ -140,6 +142,10 @@ def _read_packets(
                     )
                 )
     except av.error.FFmpegError as error:
+        if lacks_memory(error):
+            raise out_of_memory(path) from error
+        if isinstance(error, OSError):
+            check_readable(path)
         return packets, error.strerror or "unreadable"
     return packets, None
 
