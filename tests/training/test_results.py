@@ -145,6 +145,7 @@ def test_the_temperature_is_that_of_the_validation_part_and_lowers_its_loss(
         "temperature": config["temperature"],
         "threshold": config["threshold"],
         "num_calibration_clips": metrics["val"]["num_clips"],
+        "num_familiarity_clips": metrics["train"]["num_clips"] + metrics["val"]["num_clips"],
     }
     assert config["temperature"] == pytest.approx(
         fit_temperature(logits, labels, PRIOR_DEVIATION), rel=0.01
