@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from filmstrip.errors import RunError, StorageError
-from filmstrip.storage import fitting_name, locked, replacing, write_table, writing
+from filmstrip.storage import fitting_name, locked, parse_json, replacing, write_table, writing
 
 HOLD_THE_LOCK = """
 import sys, time
@@ -158,3 +158,9 @@ def test_fitting_name_shortens_to_what_the_disk_takes(tmp_path: Path, name: str)
 def test_fitting_name_keeps_a_name_that_fits(tmp_path: Path) -> None:
     assert fitting_name("x" * 251, ".npy", tmp_path) == f"{'x' * 251}.npy"
     assert fitting_name("a\udcff", ".npy", tmp_path) == "a\udcff.npy"
+
+
+def test_json_nested_too_deeply_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json("[" * 100_000)
+    assert parse_json('{"a": [1]}') == {"a": [1]}

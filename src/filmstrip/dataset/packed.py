@@ -7,7 +7,6 @@ when it is asked for, so the file may be larger than the memory.
 from __future__ import annotations
 
 import bisect
-import json
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from filmstrip.dataset.arrays import clip_arrays, to_frames
 from filmstrip.dataset.rows import Listing, SkippedFile, VideoRow, composed, split_name
 from filmstrip.dataset.unpickle import check_shape, check_text, load_arrays, refuse_beyond_memory
 from filmstrip.errors import DatasetError
+from filmstrip.storage import parse_json
 
 PICKLE_SUFFIXES = (".pkl", ".pickle")
 PACKED_SUFFIXES = (".npz", *PICKLE_SUFFIXES)
@@ -181,8 +181,8 @@ def _info(value: Any) -> dict[str, Any]:
     """What the file says about itself, if it is a mapping or one in JSON."""
     if not isinstance(value, Mapping):
         try:
-            value = json.loads(str(value))
-        except (ValueError, RecursionError):
+            value = parse_json(str(value))
+        except ValueError:
             return {}
     return dict(value) if isinstance(value, Mapping) else {}
 

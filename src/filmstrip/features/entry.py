@@ -28,7 +28,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from filmstrip.errors import StorageError
-from filmstrip.storage import replacing
+from filmstrip.storage import parse_json, replacing
 
 FORMAT = "2"
 """Of the file; part of each key, so that another version finds no entry it cannot read."""
@@ -152,7 +152,7 @@ def open_entry(path: Path) -> Iterator[OpenEntry]:
             seed = _seed(path, metadata["description"])
             if metadata["checksum"] != str(seed):
                 raise ValueError("its description differs from its checksum")
-            known = json.loads(metadata["description"])
+            known = parse_json(metadata["description"])
             shape = tuple(head["clip"]["shape"])
             entry = Entry(ClipFacts(**known["facts"]), known["precision"], known["origin"], shape)
             yield OpenEntry(entry, file, head, data_start, seed)
@@ -190,7 +190,7 @@ def _read_head(file: BufferedReader) -> tuple[dict[str, Any], int]:
     data_start = 8 + int.from_bytes(file.read(8), "little")
     if data_start > num_bytes:
         raise ValueError("it is cut short or overwritten")
-    head = json.loads(file.read(data_start - 8))
+    head = parse_json(file.read(data_start - 8))
     if not isinstance(head, dict):
         raise ValueError("it is overwritten")
     ends = [0]

@@ -36,7 +36,7 @@ from filmstrip.features.plain_files import (
 )
 from filmstrip.features.store import FeatureStore
 from filmstrip.model.specs import BackboneSpec, Spec
-from filmstrip.storage import replacing, write_table
+from filmstrip.storage import parse_json, replacing, write_table
 from filmstrip.video.sampling import Sampling, sample_times
 from filmstrip.video.spool import file_name
 from filmstrip.video.transforms import Framing, View
@@ -194,7 +194,7 @@ class FeatureFolder:
 
     def _check_same_settings(self) -> None:
         try:
-            stored = json.loads(self.settings_file.read_text(encoding="utf-8"))
+            stored = parse_json(self.settings_file.read_text(encoding="utf-8"))
             earlier = ExportSettings.model_validate(stored)
         except (OSError, ValueError) as error:
             raise RunError(

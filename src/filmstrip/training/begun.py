@@ -6,7 +6,6 @@ round. Clips are therefore stored when a run begins and compared before anything
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from filmstrip.dataset.fingerprint_file import write_fingerprints
 from filmstrip.dataset.index import SkippedFile, VideoIndex
 from filmstrip.dataset.split_file import read_sides, write_splits
 from filmstrip.errors import FilmstripError, RunError
+from filmstrip.storage import parse_json
 from filmstrip.training.reporter import Reporter
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 
@@ -76,7 +76,7 @@ def check_backbone(folder: RunFolder, fingerprint: str) -> None:
     Raises:
         RunError: it has others, because the weights file or what was downloaded has changed.
     """
-    stored = json.loads(folder.request_file.read_text(encoding="utf-8"))
+    stored = parse_json(folder.request_file.read_text(encoding="utf-8"))
     if "backbone" not in stored and not has_splits(folder):
         folder.write_json(folder.request_file, {**stored, "backbone": fingerprint})
     elif stored.get("backbone", fingerprint) != fingerprint:

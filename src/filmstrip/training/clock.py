@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
 from filmstrip.errors import RunError
-from filmstrip.storage import replacing
+from filmstrip.storage import parse_json, replacing
 
 CLOCK_FILE = "training_time.json"
 
@@ -60,7 +60,7 @@ def training_seconds(run: Path) -> float:
 
 def _seconds(file: Path) -> float:
     try:
-        return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
+        return float(parse_json(file.read_text(encoding="utf-8"))["seconds"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{file}: cannot be read or is damaged",

@@ -23,7 +23,6 @@ RUN/
 from __future__ import annotations
 
 import csv
-import json
 import os
 import platform
 from collections.abc import Iterable
@@ -37,7 +36,7 @@ from pydantic import TypeAdapter, ValidationError
 from filmstrip.dataset.index import SkippedFile, VideoIndex
 from filmstrip.errors import RunError
 from filmstrip.recipes.catalogue import to_yaml
-from filmstrip.storage import replacing, write_table
+from filmstrip.storage import parse_json, replacing, write_table
 from filmstrip.text import to_json
 from filmstrip.training.request import TrainingRequest
 from filmstrip.video.sampling import Sampling
@@ -132,7 +131,7 @@ class RunFolder:
         if not self.metrics_file.is_file():
             return None
         try:
-            metrics = json.loads(self.metrics_file.read_text(encoding="utf-8"))
+            metrics = parse_json(self.metrics_file.read_text(encoding="utf-8"))
         except ValueError:
             metrics = None
         if not isinstance(metrics, dict):
@@ -156,7 +155,7 @@ class RunFolder:
             RunError: this is no run folder, or one of another version of Filmstrip.
         """
         try:
-            stored = json.loads(self.request_file.read_text(encoding="utf-8"))
+            stored = parse_json(self.request_file.read_text(encoding="utf-8"))
             return TrainingRequest.model_validate(stored["request"])
         except ValidationError as error:
             first = error.errors()[0]
@@ -184,7 +183,7 @@ class RunFolder:
         if not self.request_file.is_file():
             return None
         try:
-            stored = json.loads(self.request_file.read_text(encoding="utf-8")).get("sampling")
+            stored = parse_json(self.request_file.read_text(encoding="utf-8")).get("sampling")
             return None if stored is None else TypeAdapter(Sampling).validate_python(stored)
         except (OSError, ValueError, AttributeError) as error:
             raise RunError(

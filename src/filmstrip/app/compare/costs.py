@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from filmstrip.features.choice import EngineChoice
 from filmstrip.features.engine import default_device
 from filmstrip.features.trial import machine
 from filmstrip.inference.cost import Cost, measure_cost
-from filmstrip.storage import replacing
+from filmstrip.storage import parse_json, replacing
 from filmstrip.text import to_json
 from filmstrip.training.reporter import Reporter
 
@@ -53,7 +52,7 @@ def measure_costs(
 
 def _stored_cost(file: Path, here: dict[str, str]) -> Cost | None:
     try:
-        stored = json.loads(file.read_text("utf-8"))
+        stored = parse_json(file.read_text("utf-8"))
         return Cost(**stored["cost"]) if stored["machine"] == here else None
     except (OSError, ValueError, TypeError, KeyError):
         return None  # not measured yet, or by another version

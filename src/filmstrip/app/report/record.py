@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from filmstrip.dataset.packed import PACKED_SUFFIXES
 from filmstrip.dataset.rows import VideoRow
 from filmstrip.dataset.table import TABLE_SUFFIXES
 from filmstrip.errors import FilmstripError, RunError
+from filmstrip.storage import parse_json
 from filmstrip.training.run_folder import RunFolder, TrainingRequest
 
 Rows = list[dict[str, str]]
@@ -90,7 +90,7 @@ def read_record(run: Path) -> Record:
             "the figures of a run that this version trained",
             "write the page with that version, which run.json names, or train again.",
         )
-    stored = json.loads(folder.request_file.read_text(encoding="utf-8"))
+    stored = parse_json(folder.request_file.read_text(encoding="utf-8"))
     folds = folder.folds if metrics["folds"] else []
     return Record(
         folder,
