@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from filmstrip.dataset.clip_finder import ClipFinder
 from filmstrip.dataset.finder import FileFinder
+from filmstrip.dataset.rows import SkippedFile, left_out_summary
 
 NFC, NFD = (unicodedata.normalize(form, "hüpfen/å.mp4") for form in ("NFC", "NFD"))
 
@@ -56,3 +58,11 @@ def test_finder_finds_no_folder_and_nothing_below_a_file(tmp_path: Path) -> None
     assert finder.find("WALK") is None
     assert finder.find("walk/A.mp4/b.mp4") is None
     assert finder.find("x" * 5000) is None
+
+
+@pytest.mark.parametrize("name", ["x" * 300, f"a/{'x' * 300}.mp4", "null\0.mp4"])
+def test_finder_finds_no_file_under_an_impossible_name(tmp_path: Path, name: str) -> None:
+    assert FileFinder(tmp_path).find(name) is None
+    assert ClipFinder(tmp_path).find({"path": name}) == []
+    notes = [SkippedFile(tmp_path / name, "no such file", kind="missing")]
+    assert left_out_summary(notes).startswith("Left out: 1 ")

@@ -66,8 +66,8 @@ class ClipFinder:
                 for file in path.parent.iterdir():
                     if is_video(file):
                         by_stem[same_name(file.stem)].append(file)
-            except OSError:
-                by_stem.clear()  # the folder is not there
+            except (OSError, ValueError):
+                by_stem.clear()  # the folder is not there, or its name is not possible
             self._by_parent[path.parent] = by_stem
         return self._by_parent[path.parent].get(same_name(path.name), [])
 

@@ -59,6 +59,6 @@ def _names_in(folder: Path) -> dict[str, list[str]]:
     try:
         for entry in folder.iterdir():
             names[same_name(entry.name)].append(entry.name)
-    except OSError:
-        return {}  # it is not there, is a file, or may not be listed
+    except (OSError, ValueError):
+        return {}  # it is not there, is a file, may not be listed, or has no possible name
     return names

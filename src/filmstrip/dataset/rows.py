@@ -116,7 +116,7 @@ def left_out_summary(skipped: Iterable[SkippedFile]) -> str:
     by_kind: dict[str, Counter[str]] = {}
     for file in skipped:
         suffix = file.path.suffix.lower() or "without suffix"
-        suffix = "folder" if file.path.is_dir() else suffix
+        suffix = "folder" if _is_folder(file.path) else suffix
         by_kind.setdefault(file.kind, Counter())[suffix] += 1
     parts = []
     for kind, counts in by_kind.items():
@@ -171,7 +171,14 @@ def is_there(path: Path) -> bool:
     """Whether a list's entry is a file; a name that no file can have is simply not there."""
     try:
         return path.is_file()
-    except OSError:
+    except (OSError, ValueError):  # too long, or with a null character
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
         return False
 
 

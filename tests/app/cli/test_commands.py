@@ -166,3 +166,16 @@ def test_output_that_the_disk_does_not_hold_is_an_error_without_a_traceback() ->
     assert said.startswith("Error: the output could not be written, the disk is full")
     assert "Traceback" not in said
     assert "Exception ignored" not in said
+
+
+@pytest.mark.parametrize("command", ["train", "doctor", "split", "predict", "timeline", "evaluate"])
+def test_a_path_that_no_disk_can_have_is_an_error(
+    filmstrip: Callable[..., Any], tmp_path: Path, command: str
+) -> None:
+    path = tmp_path / ("x" * 300)
+    options = ["--out", tmp_path / "out"] if command == "train" else []
+    more = [tmp_path] if command in ("predict", "timeline") else []
+    ended = filmstrip(command, path, *more, *options)
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith("Error: ")
+    assert "Traceback" not in ended.stderr

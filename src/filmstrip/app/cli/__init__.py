@@ -83,6 +83,9 @@ _NO_MEMORY = ResourceError(
 )
 
 
+_IMPOSSIBLE_PATH = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP)
+
+
 def main() -> None:
     """Run the command line; a person's mistake ends in a message, never in a traceback."""
     _open_standard_streams()
@@ -117,6 +120,8 @@ def main() -> None:
             show_error(_NO_MEMORY)
         elif error.errno == errno.ENOSPC:
             show_error(_FULL_OUTPUT)
+        elif error.errno in _IMPOSSIBLE_PATH and error.filename is not None:
+            show_error(_impossible_path(error))
         else:
             raise
     except (MemoryError, RuntimeError, ImportError) as error:
@@ -132,6 +137,14 @@ def main() -> None:
             raise ended.__context__ or ended from None
         code = CLOSED_OUTPUT_CODE
     sys.exit(code)
+
+
+def _impossible_path(error: OSError) -> FilmstripError:
+    return FilmstripError(
+        f"{error.filename}: cannot be used ({error.strerror})",
+        "a path that the disk can have and this user may use",
+        "check its spelling, its length and its permissions.",
+    )
 
 
 def _show_usage_error(error: TyperException) -> int:
