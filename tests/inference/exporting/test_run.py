@@ -160,7 +160,7 @@ def test_run_says_what_holds_no_video(exported: Path, tmp_path: Path) -> None:
 
 
 def test_run_is_short_enough_to_read(exported: Path) -> None:
-    assert len((exported / "run.py").read_text(encoding="utf-8").splitlines()) <= 110
+    assert len((exported / "run.py").read_text(encoding="utf-8").splitlines()) <= 120
 
 
 def test_it_needs_onnxruntime_numpy_and_pyav_only(exported: Path) -> None:
