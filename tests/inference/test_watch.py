@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,7 +49,9 @@ def test_files_wait_for_one_another_so_that_all_are_seen_in_one_pass(
     path = tmp_path / "clip.avi"
     write_video(path, _pictures(60), 10)
     sizes = _passes(predictor, monkeypatch)
-    watch = Watch(predictor, [_file(path) for _ in range(3)], drops_late=[False] * 3)
+    watch = Watch(
+        predictor, [_file(path) for _ in range(3)], drops_late=[False] * 3, memory_seconds=math.inf
+    )
     seen = [0, 0, 0]
     ends = []
     for sighting in watch.sightings():

@@ -168,7 +168,7 @@ def test_standard_input_is_watched(
 ) -> None:
     frames = np.stack([frame for _, frame in iterate_frames(clip)])
     sent = transport_stream(frames) if kind == "container" else frames.tobytes()
-    options = [] if kind == "container" else ["--raw", "48x48@10"]
+    options = [] if kind == "container" else ["--raw", "48x48@10", "--memory", "inf"]
     command = [sys.executable, "-c", "from filmstrip.app.cli import main; main()"]
     ended = subprocess.run(
         [*command, "stream", str(finished_run.path), "-", "--json", *options],
