@@ -153,6 +153,11 @@ def test_train_leaves_incomplete_clips_out_unless_told_otherwise(
     told = (out / "skipped.csv").read_text() if not keeps else ""
     assert ("--keep-incomplete" in told) is not keeps
     assert ("skipped.csv" in done.stderr) is not keeps
+    if keeps:  # what was kept in training is measured again
+        with (out / "splits.csv").open(newline="") as file:
+            sides = [row["split"] for row in csv.DictReader(file)]
+        measured = filmstrip("evaluate", out, "--split", "train", "--json")
+        assert json.loads(measured.stdout)["num_clips"] == sides.count("train")
 
 
 def test_doctor_reports_gaps_and_joined_recordings(

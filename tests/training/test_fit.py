@@ -94,7 +94,11 @@ def test_a_training_that_diverges_is_an_error_that_names_the_remedy(
     task: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(RunError, match="diverged") as error:
-        task.fit(tmp_path, task.spec(optimizer="sgd", learning_rate=1e30, l2=1), task.linear)
+        task.fit(
+            tmp_path,
+            task.spec(optimizer="sgd", batch_size=1, learning_rate=1e6, l2=1e6),
+            task.linear,
+        )
     assert "learning_rate" in error.value.remedy
 
 

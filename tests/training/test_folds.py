@@ -67,7 +67,10 @@ def test_the_figures_of_folds_are_pooled_and_each_fold_has_its_own(folds_run: Ru
         assert figures["accuracy"] == pytest.approx(np.mean(own))
         assert set(figures["baselines"]) == {"majority", "metadata"}
         config = json.loads((folds_run.fold(number).model / "config.json").read_text())
-        assert figures["calibration"] == {name: config[name] for name in figures["calibration"]}
+        calibration = dict(figures["calibration"])
+        num_familiarity_clips = calibration.pop("num_familiarity_clips")
+        assert num_familiarity_clips == config["familiarity"]["num_held_out_clips"]
+        assert calibration == {name: config[name] for name in calibration}
     config = json.loads((folds_run.model / "config.json").read_text())
     assert metrics["calibration"]["temperature"] == config["temperature"]
     assert metrics["test"]["resampling"] == {"units": "groups", "num_units": 4}

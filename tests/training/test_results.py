@@ -39,6 +39,8 @@ def test_a_run_folder_holds_what_its_page_says(finished_run: RunFolder) -> None:
         ".lock",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
+        "clips.csv",
+        "fingerprints.npz",
         "history.csv",
         "metrics.json",
         "model/README.md",

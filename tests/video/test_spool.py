@@ -299,7 +299,8 @@ def test_local_file_refuses_a_playlist_that_lacks_a_part(
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from filmstrip.video.spool import local_file
 with local_file(sys.argv[1]):
     pass

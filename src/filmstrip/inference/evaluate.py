@@ -69,6 +69,7 @@ def evaluate_run(
         FilmstripError: no such run, split or data, or the model has learnt from all clips.
     """
     reporter = reporter or Reporter()
+    keep_incomplete = False
     places = Cache.at(cache)
     store = FeatureStore(places.features)
     choice = EngineChoice(engine, places.engines, reporter.note, reporter.note)
@@ -84,6 +85,7 @@ def evaluate_run(
     else:
         folder = RunFolder(run)
         request = folder.request()
+        keep_incomplete = request.keep_incomplete
         leaks = folder.leaks()
         if split == "val" and request.recipe.training.refit:
             reporter.note(
@@ -103,7 +105,7 @@ def evaluate_run(
     groups: list[str] = []
     skipped: list[SkippedFile] = []
     for classifier, index in parts:
-        read, answers, missed = _answer(classifier, index, store, choice, reporter)
+        read, answers, missed = _answer(classifier, index, store, choice, keep_incomplete, reporter)
         probs.append(answers)
         labels.append(read.labels)
         answered.append(is_answered(answers, classifier.spec.threshold))
@@ -199,13 +201,14 @@ def _answer(
     index: VideoIndex,
     store: FeatureStore,
     engine_choice: EngineChoice,
+    keep_incomplete: bool,
     reporter: Reporter,
 ) -> tuple[VideoIndex, NDArray[np.float64], Sequence[SkippedFile]]:
     """The clips that could be read, their probabilities (N, K), and the others."""
     spec = classifier.spec
     reader = ClipReader(spec.sampling, spec.framing)
     engine = Engine(classifier.backbone, choice=engine_choice)
-    extractor = Extractor(store, reader, engine, spec.views, spec.backbone.name)
+    extractor = Extractor(store, reader, engine, spec.views, spec.backbone.name, keep_incomplete)
     with reporter.phase("Extracting features", len(index)) as advance:
         extraction = extractor.run(index.rows, advance)
     rows = tuple(row for row in index.rows if row in extraction)

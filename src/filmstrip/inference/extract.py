@@ -75,6 +75,7 @@ def extract_videos(
     reporter: Reporter | None = None,
     engine: str = "auto",
     class_folders: ClassFolders = "auto",
+    keep_incomplete: bool = True,
 ) -> ExtractedVideos:
     """Run a recipe's backbone over videos; they need no labels.
 
@@ -93,6 +94,8 @@ def extract_videos(
         reporter: hears of progress.
         engine: how the backbone is run; ``auto`` measures what is fastest.
         class_folders: which folders are the classes, in folders of folders.
+        keep_incomplete: take what there is of videos that are cut short or break midway; else leave
+            them out.
 
     Raises:
         FilmstripError: bad videos, recipe, weights or folder; what was computed is kept.
@@ -125,7 +128,9 @@ def extract_videos(
         choice = EngineChoice(engine, places.engines, reporter.note, reporter.note)
         runner = Engine(backbone, choice=choice) if has_features else None
         if out is None:
-            extraction = _extract(index, recipe, recipe.extracted_views, runner, store, reporter)
+            extraction = _extract(
+                index, recipe, recipe.extracted_views, runner, store, keep_incomplete, reporter
+            )
         else:
             settings = ExportSettings(
                 root=index.root,
@@ -141,7 +146,9 @@ def extract_videos(
             with locked(out):
                 folder.start()
                 views = recipe.training.views
-                extraction = _extract(index, recipe, views, runner, store, reporter)
+                extraction = _extract(
+                    index, recipe, views, runner, store, keep_incomplete, reporter
+                )
                 _write(folder, index, extraction, store, reporter)
         kept: Literal["features", "frames"] = "features" if has_features else "frames"
         return ExtractedVideos(index, extraction, store, kept, time.monotonic() - start)
@@ -203,10 +210,11 @@ def _extract(
     views: tuple[View, ...],
     engine: Engine | None,
     store: FeatureStore,
+    keep_incomplete: bool,
     reporter: Reporter,
 ) -> Extraction:
     reader = ClipReader(recipe.fixed_sampling, recipe.framing)
-    extractor = Extractor(store, reader, engine, views, recipe.backbone.name, keep_incomplete=True)
+    extractor = Extractor(store, reader, engine, views, recipe.backbone.name, keep_incomplete)
     title = "Extracting features" if engine else "Reading frames"
     with reporter.phase(title, len(index)) as advance:
         extraction = extractor.run(index.rows, advance)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from filmstrip.video.failures import unreadable
 from filmstrip.video.source import open_video
 
 _GIF_TRAILER = b";"
@@ -51,12 +52,18 @@ def find_missing(
         num_frames: how many frames there are.
         claimed_seconds: the duration that its header states, if any.
         start_seconds: the time stamp of its first frame, which the header's duration may include.
+
+    Raises:
+        VideoError: the system does not let us read the file.
     """
     ends = f"it was cut short: it ends at {duration_seconds:.2f} s"
-    with path.open("rb") as file:
-        structure = _Structure(file, path.stat().st_size)
-        find = _BY_CONTAINER.get(container)
-        words = find(structure) if find else None
+    try:
+        with path.open("rb") as file:
+            structure = _Structure(file, path.stat().st_size)
+            find = _BY_CONTAINER.get(container)
+            words = find(structure) if find else None
+    except OSError as error:
+        raise unreadable(path, error) from error
     if words is not None:
         return f"{ends}, {words}"
     states_duration = container in _STATE_DURATION or structure.is_fragmented

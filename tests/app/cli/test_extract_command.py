@@ -71,6 +71,7 @@ def test_json_prints_one_summary(
         names = ("num_videos", "num_cached", "num_computed", "num_failed")
         assert summary == {
             **dict(zip(names, counts, strict=True)),
+            "num_incomplete": 0,
             "out": None if out is None else str(out),
         }
 

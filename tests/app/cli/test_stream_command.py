@@ -317,7 +317,7 @@ def test_a_signal_ends_it_in_good_order(
     server = serve([sent, None])
 
     def send_once_it_draws() -> None:
-        while not any(tmp_path.iterdir()):
+        while {path.suffix for path in tmp_path.iterdir()} <= {".ts"}:  # what is sent is there
             time.sleep(0.05)
         time.sleep(2)
         os.kill(os.getpid(), number)

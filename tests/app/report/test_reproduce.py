@@ -32,7 +32,10 @@ def test_every_setting_of_a_request_becomes_an_option_that_train_has(
         splits=Path("/splits.csv"),
         quarantine=Path("/bad.csv"),
         near_duplicates=False,
+        keep_incomplete=True,
         allow_leak=True,
+        class_folders="top",
+        allow_missing_classes=True,
     )
     words = shlex.split(train_command(request))
     assert words[:3] == ["filmstrip", "train", "/my data/'; rm -rf *"]

@@ -131,6 +131,7 @@ class Ladder:
                 cache=self.cache,
                 reporter=reporter,
                 engine=self.engine,
+                keep_incomplete=self.request.keep_incomplete,
             )
             found[rung.name] = _found(extracted)
         reasons = {
