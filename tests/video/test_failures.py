@@ -71,3 +71,8 @@ def test_machine_failures_reads_a_file_before_it_blames_the_disk(
         raise DamagedVideoError("damaged", "a video", "copy it again") from av.error.OSError(
             errno.EIO, "Input/output error"
         )
+
+
+def test_machine_failures_names_what_python_could_not_read(video: Path) -> None:
+    with pytest.raises(ResourceError, match="Stale file handle"), machine_failures(video):
+        raise OSError(errno.ESTALE, "Stale file handle")

@@ -40,6 +40,10 @@ def machine_failures(path: Path) -> Iterator[None]:
         if not lacks_memory(error):
             raise
         raise out_of_memory(path) from error
+    except OSError as error:
+        if lacks_memory(error):
+            raise out_of_memory(path) from error
+        raise unreadable(path, error) from error
     except VideoError as error:
         cause = error.__cause__
         if isinstance(error, ResourceError) or cause is None:

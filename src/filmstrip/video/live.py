@@ -131,7 +131,7 @@ class LiveVideo:
                 yield from self._connection()
             except av.error.ProtocolNotFoundError as error:
                 raise self._unknown_protocol() from error
-            except (av.error.FFmpegError, VideoError) as error:
+            except (av.error.FFmpegError, VideoError, OSError) as error:
                 failure = error
             if self._is_stopped.is_set():
                 return
