@@ -324,3 +324,9 @@ def test_local_file_is_removed_on_ctrl_c(source: str, web: WebServe, tmp_path: P
     _, stderr = process.communicate(timeout=60)
     assert b"KeyboardInterrupt" in stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("source", ["http://[bad", "http://", "https://host:port/x.mp4"])
+def test_local_file_refuses_a_malformed_address(source: str) -> None:
+    with pytest.raises(VideoError, match="is no address"), local_file(source):
+        pass

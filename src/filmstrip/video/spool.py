@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import IO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import av
 
@@ -84,7 +84,7 @@ def file_stem(source: str | Path) -> str:
         return Path(source).stem
     if source == "-":
         return "stdin"
-    parts = urlsplit(source)
+    parts = _parts(source)
     stem = PurePosixPath(unquote(parts.path)).stem or parts.hostname or "video"
     return re.sub(r"[^\w.-]+", "_", stem)[:100]
 
@@ -131,10 +131,32 @@ def local_file(
             raise
 
 
+def _parts(address: str) -> SplitResult:
+    """Return the parts of an address.
+
+    Raises:
+        VideoError: it is malformed.
+    """
+    try:
+        parts = urlsplit(address)
+        hostname, _ = parts.hostname, parts.port
+    except ValueError as error:
+        hostname, reason = None, str(error)
+    else:
+        reason = "it names no host"
+    if not hostname:
+        raise VideoError(
+            f"{shown_name(address)}: is no address ({reason})",
+            "an address such as https://example.org/clip.mp4",
+            "check the spelling.",
+        )
+    return parts
+
+
 def _suffix(address: Address) -> str:
     if not address.is_web:
         return ""
-    suffix = PurePosixPath(urlsplit(address.name).path).suffix
+    suffix = PurePosixPath(_parts(address.name).path).suffix
     return suffix if _SUFFIX.fullmatch(suffix) else ""
 
 
