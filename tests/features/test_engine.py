@@ -12,6 +12,7 @@ from filmstrip.features.engine import Engine
 from filmstrip.features.fingerprint import fingerprint
 from filmstrip.features.kept_graph import start_kept
 from filmstrip.features.runtimes import Runtime, start
+from filmstrip.features.trial import LEAST_COSINE, least_cosine
 from filmstrip.model.backbone import Backbone, build_backbone
 from filmstrip.model.specs import BackboneSpec, ConvNetSpec, TimmBackboneSpec
 
@@ -181,7 +182,11 @@ def test_what_memory_does_not_hold_is_done_in_smaller_passes(name: str, tmp_path
     embedded = dict(engine.embed_clips(clips, lambda: 10**3))
     assert engine.batch_size == 2
     assert said[-1].endswith("in passes of 2 frames.") or said[-1].startswith("Engine: ")
-    torch.testing.assert_close(embedded[1], Engine(backbone, CPU, 1).embed(frames_of(30)))
+    expected = Engine(backbone, CPU, 1).embed(frames_of(30))
+    if engine.starter.runtime.precision == "fp32":
+        torch.testing.assert_close(embedded[1], expected)
+    else:  # a processor with units for it: the trial took a lower precision
+        assert least_cosine(embedded[1], expected) >= LEAST_COSINE
 
 
 def test_a_frame_that_memory_does_not_hold_is_an_error_that_says_what_to_do() -> None:

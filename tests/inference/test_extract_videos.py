@@ -94,7 +94,7 @@ def test_given_weights_decide_the_features(
     backbone, _ = load_backbone(chosen.backbone, chosen.framing.size, None, seed=7)
     weights, out = tmp_path / "weights.pt", tmp_path / "out"
     torch.save(backbone.trunk.state_dict(), weights)
-    extract_videos([videos / "up"], chosen, out, weights=weights)
+    extract_videos([videos / "up"], chosen, out, weights=weights, engine="eager-fp32")
     frames = read_clip(videos / "up" / "up_3.mp4", chosen.sampling, chosen.framing).frames
     with torch.inference_mode():
         pixels = backbone.normalise(torch.from_numpy(frames).permute(0, 3, 1, 2))
