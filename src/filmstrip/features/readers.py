@@ -167,7 +167,7 @@ def _lost(path: Path, exit_code: int) -> VideoError:
     return VideoError(
         f"{path}: the decoder crashed (exit code {exit_code})",
         "a video that FFmpeg can decode to its end",
-        "leave it out, or encode it anew: ffmpeg -i OLD NEW.mp4",
+        "leave it out, or encode it again: ffmpeg -i OLD NEW.mp4",
     )
 
 

@@ -22,7 +22,7 @@ from filmstrip.dataset.doctor.inspection import inspect_video
 from filmstrip.dataset.doctor.workers import Lost, work_through
 from filmstrip.dataset.rows import is_there
 
-# Facts that an older version found otherwise are found anew. Version 4 could keep a lack of memory
+# Facts that an older version found otherwise are found again. Version 4 could keep a lack of memory
 # as damage of the file.
 _KIND = "doctor-5"
 _SILENCE_SECONDS = 60.0
