@@ -57,7 +57,7 @@ def test_what_is_no_video_or_has_no_class_is_left_out_and_named(tmp_path: Path) 
     reasons = {file.path.name: file.reason for file in open_index(tmp_path).skipped}
     assert set(reasons) == {"notes.txt", "README", "loose.mp4"}
     assert ".txt is not a video's suffix" in reasons["notes.txt"]
-    assert "lies beside the class folders" in reasons["loose.mp4"]
+    assert "is next to the class folders" in reasons["loose.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_folder_beside_the_splits_is_left_out_and_named(tmp_path: Path) -> Non
     assert {row.split for row in index.rows} == {"train", "test"}
     reasons = {file.path.relative_to(tmp_path).as_posix(): file.reason for file in index.skipped}
     assert len(reasons) == 5
-    assert "stands beside test, train" in reasons["unlabelled/raw/a.mp4"]
+    assert "is next to test, train" in reasons["unlabelled/raw/a.mp4"]
     assert "not used: unlabelled (4 videos)" in index.reading
     assert "without a class folder" in reasons["test/loose.mp4"]
 
@@ -145,7 +145,7 @@ def test_videos_without_class_folders_are_refused(tmp_path: Path, names: tuple[s
     assert "a folder for each class" in error.value.expected
 
 
-def test_videos_that_differ_only_in_unicode_form_of_their_folders_are_one_class(
+def test_folders_that_differ_in_unicode_form_are_one_class(
     tmp_path: Path,
 ) -> None:
     composed, decomposed = (unicodedata.normalize(form, "hüpfen") for form in ("NFC", "NFD"))

@@ -201,7 +201,7 @@ def test_data_of_which_all_was_learnt_is_refused_with_what_to_do(
     assert filmstrip("evaluate", trained[1].path, copied).exit_code == 1
 
 
-def test_a_model_folder_inside_its_run_is_checked_and_a_lone_one_says_it_is_not(
+def test_model_folder_is_checked_only_inside_its_run(
     trained: tuple[Path, RunFolder], copied: Path, tmp_path: Path, listener: Any
 ) -> None:
     measured, _ = evaluate_run(trained[1].model, copied)

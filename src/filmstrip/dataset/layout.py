@@ -113,9 +113,9 @@ class Layout:
                 split = self.splits[same_name(name)]
             else:
                 beside = _listed(dict.fromkeys(self.splits.values()))
-                return Place(fault=f"{BESIDE_SPLITS}{name} stands beside {beside}")
+                return Place(fault=f"{BESIDE_SPLITS}{name} is next to {beside}")
         if not folders:
-            return Place(fault="it lies beside the class folders, so it has no label")
+            return Place(fault="it is next to the class folders, so it has no label")
         if len(folders) < len(self.levels):
             missing = "split" if label else "class"
             fault = f"it lies in {folders[-1]} without a {missing} folder"

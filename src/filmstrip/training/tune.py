@@ -1,7 +1,7 @@
 """Grid and random search over a recipe's settings, judged on the validation part only.
 
 Every trial has the same clips, the same split and the same cached features. The best trial's test
-figures are then those of one choice made without the test part.
+metrics are then those of one choice made without the test set.
 
 OUT/
   clips.csv       the clips that the search was begun with
